@@ -1,6 +1,8 @@
 //! Chores of the project: `cargo xtask CHORE`.
 #![forbid(unsafe_code)]
 
+mod bench;
+mod documents;
 mod generate;
 
 use anyhow::Result;
@@ -18,6 +20,12 @@ struct Arguments {
 enum Chore {
     /// Write the man pages (docs/man) and the shell completions (completions) from the definition of the command line
     Generate(generate::Arguments),
+    /// Check the Markdown files: links, commands, length of the README
+    Docs,
+    /// Measure, side by side with comparators
+    Bench(bench::Arguments),
+    #[command(name = bench::inside::OPEN_CLOSE, hide = true)]
+    OpenClose(bench::inside::OpenClose),
 }
 
 /// Returns the root of the repository.
@@ -32,5 +40,8 @@ fn root() -> std::path::PathBuf {
 fn main() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Generate(arguments) => generate::generate(&arguments),
+        Chore::Docs => documents::check(&root()),
+        Chore::Bench(arguments) => bench::bench(&arguments),
+        Chore::OpenClose(arguments) => bench::inside::open_close(&arguments),
     }
 }

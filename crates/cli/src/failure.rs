@@ -65,7 +65,8 @@ impl Failure {
             }
             _ => parts.next().unwrap_or_default(),
         };
-        let mut advice: Vec<String> = parts.collect();
+        // clap proposes to pass a mistyped flag as the command, which would run without the rule it should have set.
+        let mut advice: Vec<String> = parts.filter(|tip| !tip.starts_with("to pass ")).collect();
         advice.push("see --help".to_owned());
         Self::Usage {
             message,
@@ -166,13 +167,18 @@ impl Report {
     fn line_for_people(&self) -> String {
         let message = plain(&self.message);
         match &self.advice {
-            Some(advice) => format!("{message}: {}", plain(advice)),
+            Some(advice) => format!("{message}; {}", plain(advice)),
             None => message,
         }
     }
 
     fn json(&self) -> String {
-        serde_json::json!({ "error": self }).to_string()
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            error: &'a Report,
+        }
+        // Strings, numbers and nothing else: there is no value here that JSON lacks.
+        serde_json::to_string(&Envelope { error: self }).unwrap_or_default()
     }
 }
 
