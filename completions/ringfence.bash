@@ -112,7 +112,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__plan)
-            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --allow-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --json --help"
+            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -161,14 +161,14 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --allow-socket)
+                --unix-socket)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -208,7 +208,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 --keep-fd)
@@ -290,7 +290,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-t -q -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --allow-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --quiet --json --help"
+            opts="-t -q -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -339,14 +339,14 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --allow-socket)
+                --unix-socket)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -386,7 +386,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 --keep-fd)
@@ -437,7 +437,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__why__subcmd__connect)
-            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --allow-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
+            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -486,14 +486,14 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --allow-socket)
+                --unix-socket)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -533,7 +533,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -544,7 +544,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__why__subcmd__read)
-            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --allow-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
+            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -593,14 +593,14 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --allow-socket)
+                --unix-socket)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -640,7 +640,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -651,7 +651,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__why__subcmd__write)
-            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --allow-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
+            opts="-h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -700,14 +700,14 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --allow)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --allow-socket)
+                --unix-socket)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"
@@ -747,7 +747,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)

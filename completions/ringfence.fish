@@ -40,18 +40,27 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l write -d 'Le
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l network -d 'How much of the network the command has' -r -f -a "off\t'None: only a loopback interface of its own'
-allowlist\t'The allowed hosts, through the proxy of ringfence'
-open\t'The network of the host, unconfined'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l network -d 'How much of the network the command has' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l allow-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l set -d 'Set an environment variable' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l timeout -d 'End the command and all its processes after DURATION: 30s, 10m, 2h' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l memory -d 'Limit the memory of the command and all its processes: 512MiB, 4GiB' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.protect\t''
+filesystem.read\t''
+filesystem.hide\t''
+network\t''
+network.unix_sockets\t''
+process.tree\t''
+process.timeout\t''
+process.memory\t''
+process.processes\t''
+process.cpus\t''
+environment\t''"
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l keep-fd -d 'Hand over the open file descriptor N besides 0, 1 and 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l mechanism -d 'What holds the command' -r -f -a "auto\t'Namespaces where the kernel allows them, else Landlock'
 namespaces\t'User, mount, PID, network, IPC and UTS namespaces'
@@ -68,18 +77,27 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l write -d 'L
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l network -d 'How much of the network the command has' -r -f -a "off\t'None: only a loopback interface of its own'
-allowlist\t'The allowed hosts, through the proxy of ringfence'
-open\t'The network of the host, unconfined'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l network -d 'How much of the network the command has' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
-complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l allow-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l set -d 'Set an environment variable' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l timeout -d 'End the command and all its processes after DURATION: 30s, 10m, 2h' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l memory -d 'Limit the memory of the command and all its processes: 512MiB, 4GiB' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.protect\t''
+filesystem.read\t''
+filesystem.hide\t''
+network\t''
+network.unix_sockets\t''
+process.tree\t''
+process.timeout\t''
+process.memory\t''
+process.processes\t''
+process.cpus\t''
+environment\t''"
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l keep-fd -d 'Hand over the open file descriptor N besides 0, 1 and 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l mechanism -d 'What holds the command' -r -f -a "auto\t'Namespaces where the kernel allows them, else Landlock'
 namespaces\t'User, mount, PID, network, IPC and UTS namespaces'
@@ -99,18 +117,27 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l network -d 'How much of the network the command has' -r -f -a "off\t'None: only a loopback interface of its own'
-allowlist\t'The allowed hosts, through the proxy of ringfence'
-open\t'The network of the host, unconfined'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l network -d 'How much of the network the command has' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l allow-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l set -d 'Set an environment variable' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l timeout -d 'End the command and all its processes after DURATION: 30s, 10m, 2h' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l memory -d 'Limit the memory of the command and all its processes: 512MiB, 4GiB' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.protect\t''
+filesystem.read\t''
+filesystem.hide\t''
+network\t''
+network.unix_sockets\t''
+process.tree\t''
+process.timeout\t''
+process.memory\t''
+process.processes\t''
+process.cpus\t''
+environment\t''"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l offline -d 'No network, whatever the policy says'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l json -d 'Print the answer as JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -121,18 +148,27 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l network -d 'How much of the network the command has' -r -f -a "off\t'None: only a loopback interface of its own'
-allowlist\t'The allowed hosts, through the proxy of ringfence'
-open\t'The network of the host, unconfined'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l network -d 'How much of the network the command has' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l allow-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l set -d 'Set an environment variable' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l timeout -d 'End the command and all its processes after DURATION: 30s, 10m, 2h' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l memory -d 'Limit the memory of the command and all its processes: 512MiB, 4GiB' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.protect\t''
+filesystem.read\t''
+filesystem.hide\t''
+network\t''
+network.unix_sockets\t''
+process.tree\t''
+process.timeout\t''
+process.memory\t''
+process.processes\t''
+process.cpus\t''
+environment\t''"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l offline -d 'No network, whatever the policy says'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l json -d 'Print the answer as JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -143,18 +179,27 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l network -d 'How much of the network the command has' -r -f -a "off\t'None: only a loopback interface of its own'
-allowlist\t'The allowed hosts, through the proxy of ringfence'
-open\t'The network of the host, unconfined'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l network -d 'How much of the network the command has' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l allow-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l set -d 'Set an environment variable' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l timeout -d 'End the command and all its processes after DURATION: 30s, 10m, 2h' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l memory -d 'Limit the memory of the command and all its processes: 512MiB, 4GiB' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.protect\t''
+filesystem.read\t''
+filesystem.hide\t''
+network\t''
+network.unix_sockets\t''
+process.tree\t''
+process.timeout\t''
+process.memory\t''
+process.processes\t''
+process.cpus\t''
+environment\t''"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l offline -d 'No network, whatever the policy says'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l json -d 'Print the answer as JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -5,8 +5,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use ringfence_policy::{ByteSize, Cpus, HostRule, NetworkMode, RuleId, Timeout, VariablePattern};
+
+use crate::destination::Destination;
 
 /// Returns the definition as data, for generators of man pages and completions.
 pub fn definition() -> clap::Command {
@@ -178,37 +183,37 @@ pub struct Boundary {
     pub network: Option<NetworkMode>,
     /// Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, help_heading = "Network")]
-    pub allow: Vec<String>,
+    pub allow: Vec<HostRule>,
     /// No network, whatever the policy says
     #[arg(long, help_heading = "Network")]
     pub offline: bool,
     /// Let the command connect to the host's Unix socket PATH
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = "Network")]
-    pub allow_socket: Vec<PathBuf>,
+    #[arg(long, value_name = "PATH", alias = "allow-socket", value_hint = ValueHint::FilePath, help_heading = "Network")]
+    pub unix_socket: Vec<PathBuf>,
 
     /// Hand over an environment variable; NAME may end in *
     #[arg(long, value_name = "NAME", help_heading = "Environment")]
-    pub pass: Vec<String>,
+    pub pass: Vec<VariablePattern>,
     /// Set an environment variable
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Environment")]
-    pub set: Vec<String>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment, help_heading = "Environment")]
+    pub set: Vec<(String, String)>,
 
     /// End the command and all its processes after DURATION: 30s, 10m, 2h
     #[arg(long, value_name = "DURATION", help_heading = "Limits")]
-    pub timeout: Option<String>,
+    pub timeout: Option<Timeout>,
     /// Limit the memory of the command and all its processes: 512MiB, 4GiB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    pub memory: Option<String>,
+    pub memory: Option<ByteSize>,
     /// Limit the number of processes and threads
-    #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
     pub processes: Option<u32>,
     /// Limit the processor time to that of NUMBER processors: 0.5, 2
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
-    pub cpus: Option<String>,
+    pub cpus: Option<Cpus>,
 
     /// Run although RULE is not enforced by the kernel here, for example network or filesystem.hide
-    #[arg(long, value_name = "RULE", help_heading = "Enforcement")]
-    pub accept_degraded: Vec<String>,
+    #[arg(long, value_name = "RULE", value_parser = one_of::<RuleId>(RuleId::WORDS), help_heading = "Enforcement")]
+    pub accept_degraded: Vec<RuleId>,
 }
 
 /// The flags that decide how the command is started, and not what it may do.
@@ -223,17 +228,6 @@ pub struct Start {
     /// What holds the command
     #[arg(long, value_enum, default_value_t, help_heading = "Enforcement")]
     pub mechanism: Mechanism,
-}
-
-/// How much of the network a command has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum NetworkMode {
-    /// None: only a loopback interface of its own.
-    Off,
-    /// The allowed hosts, through the proxy of ringfence.
-    Allowlist,
-    /// The network of the host, unconfined.
-    Open,
 }
 
 /// What holds the command on Linux.
@@ -292,7 +286,7 @@ pub struct ConnectQuestion {
     pub json: bool,
     /// A host name or address, with a port if it is not 443
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
-    pub destination: String,
+    pub destination: Destination,
 }
 
 /// Arguments of `ringfence verify`.
@@ -381,6 +375,23 @@ pub struct PolicyCheck {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Parses one of a closed set of words, which help and completions then list.
+fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(
+            "write NAME=VALUE, or use --pass NAME to hand over the value that you have".to_owned(),
+        ),
+    }
 }
 
 #[cfg(test)]

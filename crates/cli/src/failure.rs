@@ -1,17 +1,19 @@
 //! What went wrong, for people as one line and for programs as one JSON object.
 
+use std::error::Error as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
+use ringfence_policy::{HostError, PolicyError, ValueError};
 use serde::Serialize;
 
 use crate::page::{self, plain};
 
 /// Exit status when ringfence itself failed or was called wrongly.
-pub(crate) const EXIT_FAILED: u8 = 125;
+const EXIT_FAILED: u8 = 125;
 /// Exit status when a run is refused: the policy is invalid, or a rule cannot be enforced.
-pub(crate) const EXIT_REFUSED: u8 = 126;
+const EXIT_REFUSED: u8 = 126;
 
 /// Why the command line could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -20,19 +22,30 @@ pub(crate) enum Failure {
     /// The arguments do not fit the definition of the command line.
     #[error("{message}")]
     Usage {
+        /// `usage`, or the code of the value that was refused.
+        code: &'static str,
         /// What does not fit.
         message: String,
         /// What would.
         advice: String,
     },
+    /// The policy is refused.
+    #[error(transparent)]
+    Policy(PolicyError),
+    /// There is no current directory that relative paths could start from.
+    #[error("the current directory cannot be used: {source}; change to one that exists")]
+    CurrentDirectory {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file that would be written exists.
-    #[error("{} exists", .path.display())]
+    #[error("`{}` exists; give another name, or --force to replace it", .path.display())]
     FileExists {
         /// The file.
         path: PathBuf,
     },
     /// A file cannot be written.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("`{}` cannot be written: {source}", .path.display())]
     WriteFile {
         /// The file.
         path: PathBuf,
@@ -40,16 +53,32 @@ pub(crate) enum Failure {
         source: io::Error,
     },
     /// Standard output cannot be written, other than because its reader has gone.
-    #[error("cannot write to standard output: {source}")]
+    #[error("standard output cannot be written: {source}")]
     WriteOutput {
         /// What the system said.
         source: io::Error,
+    },
+    /// An answer cannot be written as JSON.
+    #[error("this cannot be written as JSON: {source}; try without --json")]
+    Encode {
+        /// What the encoder said.
+        source: serde_json::Error,
     },
 }
 
 impl Failure {
     /// Returns the failure that stands for arguments that clap refused.
     pub(crate) fn usage(error: &clap::Error) -> Self {
+        if matches!(
+            error.kind(),
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ) {
+            return Self::Usage {
+                code: USAGE,
+                message: "a subcommand is missing".into(),
+                advice: "see --help".into(),
+            };
+        }
         let text = error.render().to_string();
         let complaint = text.split("\nUsage:").next().unwrap_or_default();
         let complaint = complaint
@@ -58,45 +87,57 @@ impl Failure {
             .unwrap_or_default();
         let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
         let mut parts = complaint.split("\n  tip: ").map(one_line);
-        let message = match error.kind() {
-            // clap prints the whole help page here.
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-                "a subcommand is missing".to_owned()
-            }
-            _ => parts.next().unwrap_or_default(),
-        };
+        let message = parts.next().unwrap_or_default();
         // clap proposes to pass a mistyped flag as the command, which would run without the rule it should have set.
         let mut advice: Vec<String> = parts.filter(|tip| !tip.starts_with("to pass ")).collect();
         advice.push("see --help".to_owned());
         Self::Usage {
+            code: value_code(error).unwrap_or(USAGE),
             message,
             advice: advice.join("; "),
         }
     }
 
+    /// Every code that [`Self::code`] can return besides those of the engine and the policy.
+    #[cfg(test)]
+    pub(crate) const CODES: &[&str] = &[
+        USAGE,
+        "directory-unusable",
+        "file-exists",
+        "file-unwritable",
+        "output-unwritable",
+        "encode-failed",
+    ];
+
     /// Returns the stable code of the failure: docs/cli.md lists them all.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Usage { .. } => "usage",
+            Self::Usage { code, .. } => code,
+            Self::Policy(error) => error.code(),
+            Self::CurrentDirectory { .. } => "directory-unusable",
             Self::FileExists { .. } => "file-exists",
-            Self::WriteFile { .. } => "write-file",
-            Self::WriteOutput { .. } => "write-output",
+            Self::WriteFile { .. } => "file-unwritable",
+            Self::WriteOutput { .. } => "output-unwritable",
+            Self::Encode { .. } => "encode-failed",
         }
     }
 
     /// Returns the exit status that the failure ends ringfence with.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
+            Self::Policy(_) => EXIT_REFUSED,
             Self::Usage { .. }
+            | Self::CurrentDirectory { .. }
             | Self::FileExists { .. }
             | Self::WriteFile { .. }
-            | Self::WriteOutput { .. } => EXIT_FAILED,
+            | Self::WriteOutput { .. }
+            | Self::Encode { .. } => EXIT_FAILED,
         }
     }
 
     /// Returns the failure in the shape that is printed.
     pub(crate) fn report(&self) -> Report {
-        let report = Report {
+        let mut report = Report {
             code: self.code(),
             message: self.to_string(),
             path: None,
@@ -105,43 +146,49 @@ impl Failure {
             advice: None,
         };
         match self {
-            Self::Usage { advice, .. } => Report {
-                advice: Some(advice.clone()),
-                ..report
-            },
-            Self::FileExists { path } => Report {
-                path: Some(lossy(path)),
-                advice: Some("give another name, or --force to replace it".to_owned()),
-                ..report
-            },
-            Self::WriteFile { path, .. } => Report {
-                path: Some(lossy(path)),
-                ..report
-            },
-            Self::WriteOutput { .. } => report,
+            Self::Usage { advice, .. } => report.advice = Some(advice.clone()),
+            Self::Policy(error) => {
+                report.path = error.path().map(lossy);
+                report.line = error.line();
+                report.column = error.column();
+            }
+            Self::FileExists { path } | Self::WriteFile { path, .. } => {
+                report.path = Some(lossy(path))
+            }
+            Self::CurrentDirectory { .. } | Self::WriteOutput { .. } | Self::Encode { .. } => {}
         }
+        report
     }
+}
+
+const USAGE: &str = "usage";
+
+/// The code of the value that a flag was given, where the policy crate refused it.
+fn value_code(error: &clap::Error) -> Option<&'static str> {
+    let source = error.source()?;
+    let value = source.downcast_ref::<ValueError>().map(ValueError::code);
+    value.or_else(|| source.downcast_ref::<HostError>().map(HostError::code))
 }
 
 /// A failure as it is printed: the fields of the JSON object, and the parts of the line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     /// Stable, kebab-case.
-    pub code: &'static str,
-    /// What and where.
-    pub message: String,
+    pub(crate) code: &'static str,
+    /// What, where, and mostly what to do.
+    pub(crate) message: String,
     /// The file that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// The line in that file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u32>,
+    pub(crate) line: Option<u32>,
     /// The column in that line, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub column: Option<u32>,
-    /// What to do.
+    pub(crate) column: Option<u32>,
+    /// What to do, where the message does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 impl Report {
@@ -189,4 +236,53 @@ fn lossy(path: &Path) -> String {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn usage(arguments: &[&str]) -> Report {
+        let error = Cli::try_parse_from(["ringfence"].iter().chain(arguments)).unwrap_err();
+        Failure::usage(&error).report()
+    }
+
+    #[test]
+    fn a_mistyped_flag_is_answered_with_the_flag_and_never_with_a_way_around_it() {
+        let line = usage(&["run", "--wriet", "x", "true"]).line_for_people();
+        assert_eq!(
+            line,
+            "unexpected argument '--wriet' found; a similar argument exists: '--write'; see --help"
+        );
+    }
+
+    #[test]
+    fn a_refused_value_has_the_code_of_the_value() {
+        let report = usage(&["run", "--timeout", "soon", "true"]);
+        assert_eq!(report.code, "invalid-duration");
+        assert!(
+            report.message.contains("'--timeout <DURATION>'"),
+            "{}",
+            report.message
+        );
+        assert_eq!(usage(&["run"]).code, "usage");
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_it_is_about() {
+        let failure = Failure::FileExists {
+            path: PathBuf::from("a\nb\x1b[31m"),
+        };
+        let line = failure.report().line_for_people();
+        assert!(!line.contains(char::is_control), "{line}");
+        let json = failure.report().json();
+        assert!(!json.contains(char::is_control), "{json}");
+        assert!(
+            json.starts_with(r#"{"error":{"code":"file-exists","message":"#),
+            "{json}"
+        );
+    }
 }
