@@ -104,6 +104,14 @@ pub enum PolicyError {
         /// What was written.
         version: i64,
     },
+    /// A `[[test]]` with no action, or with several.
+    #[error("{at}: a test has {count} actions; write exactly one of `connect`, `write` and `read`")]
+    TestActions {
+        /// The test.
+        at: Origin,
+        /// How many there are.
+        count: usize,
+    },
     /// A value that is refused.
     #[error("{at}: {key}: {problem}")]
     Value {
@@ -255,6 +263,7 @@ impl PolicyError {
             Self::WrongType { .. } => "wrong-type",
             Self::MissingKey { .. } => "missing-key",
             Self::Version { .. } => "unsupported-version",
+            Self::TestActions { .. } => "test-actions",
             Self::Value { problem, .. } => problem.code(),
             Self::Host { problem, .. } => problem.code(),
             Self::Path { problem, .. } => problem.code(),
@@ -281,6 +290,7 @@ impl PolicyError {
             | Self::WrongType { at, .. }
             | Self::MissingKey { at, .. }
             | Self::Version { at, .. }
+            | Self::TestActions { at, .. }
             | Self::Value { at, .. }
             | Self::Host { at, .. }
             | Self::Path { at, .. }

@@ -152,6 +152,11 @@ impl DomainName {
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         self.0.match_indices('.').map(|(dot, _)| &self.0[dot + 1..])
     }
+
+    /// As [`Self::ancestors`]; what follows a dot of a normal name is a normal name.
+    pub(crate) fn ancestor_names(&self) -> impl Iterator<Item = Self> {
+        self.ancestors().map(|name| Self(name.to_owned()))
+    }
 }
 
 impl fmt::Display for DomainName {
@@ -240,6 +245,9 @@ pub enum HostError {
     /// A `*` anywhere but as the whole first label.
     #[error("a wildcard stands only for whole labels in front: write \"*.example.com\"")]
     Wildcard,
+    /// A wildcard in a test.
+    #[error("a test connects to one host and one port: write \"host:port\" without `*`")]
+    TestWildcard,
     /// IPv6 without brackets.
     #[error("an IPv6 address needs brackets: write \"[{0}]\"")]
     UnbracketedIpv6(Ipv6Addr),
@@ -271,6 +279,7 @@ impl HostError {
             Self::Range => "host-range",
             Self::UserInformation => "host-user-information",
             Self::Wildcard => "host-wildcard",
+            Self::TestWildcard => "host-test-wildcard",
             Self::UnbracketedIpv6(_) => "host-unbracketed-ipv6",
             Self::NotNormal(_) => "host-not-normal",
         }
