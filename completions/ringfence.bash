@@ -208,7 +208,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.metadata filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 --keep-fd)
@@ -386,7 +386,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.metadata filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 --keep-fd)
@@ -533,7 +533,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.metadata filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -640,7 +640,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.metadata filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -747,7 +747,7 @@ _ringfence() {
                     return 0
                     ;;
                 --accept-degraded)
-                    COMPREPLY=($(compgen -W "filesystem.write filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "filesystem.write filesystem.metadata filesystem.protect filesystem.read filesystem.hide network network.unix_sockets process.tree process.timeout process.memory process.processes process.cpus environment" -- "${cur}"))
                     return 0
                     ;;
                 *)

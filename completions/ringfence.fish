@@ -50,6 +50,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l memory -d 'L
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.metadata\t''
 filesystem.protect\t''
 filesystem.read\t''
 filesystem.hide\t''
@@ -87,6 +88,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l memory -d '
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.metadata\t''
 filesystem.protect\t''
 filesystem.read\t''
 filesystem.hide\t''
@@ -127,6 +129,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.metadata\t''
 filesystem.protect\t''
 filesystem.read\t''
 filesystem.hide\t''
@@ -158,6 +161,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.metadata\t''
 filesystem.protect\t''
 filesystem.read\t''
 filesystem.hide\t''
@@ -189,6 +193,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l processes -d 'Limit the number of processes and threads' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l cpus -d 'Limit the processor time to that of NUMBER processors: 0.5, 2' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l accept-degraded -d 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide' -r -f -a "filesystem.write\t''
+filesystem.metadata\t''
 filesystem.protect\t''
 filesystem.read\t''
 filesystem.hide\t''

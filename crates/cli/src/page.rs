@@ -32,11 +32,27 @@ pub fn plain(text: &str) -> String {
     safe
 }
 
+/// A word as a shell would need it to be the same word again.
+pub fn quoted(word: &str) -> String {
+    let safe = |character: char| character.is_alphanumeric() || "-_./=:,@%+".contains(character);
+    if !word.is_empty() && word.chars().all(safe) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Rows of cells, aligned when printed.
 #[derive(Debug, Default)]
 pub struct Table {
     indent: usize,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+enum Row {
+    Cells(Vec<Cell>),
+    /// A line of its own that no column has to make room for.
+    Note(Cell),
 }
 
 /// One cell: text, how it is coloured, and to which side it leans.
@@ -50,11 +66,7 @@ pub struct Cell {
 impl Cell {
     /// Returns a cell that holds `text`, made safe for a terminal.
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self {
-            text: plain(text.as_ref()),
-            style: Style::new(),
-            right: false,
-        }
+        Self { text: plain(text.as_ref()), style: Style::new(), right: false }
     }
 
     /// Colours the cell.
@@ -85,25 +97,22 @@ impl<T: AsRef<str>> From<T> for Cell {
 impl Table {
     /// Returns an empty table whose rows begin after `indent` spaces.
     pub fn indented(indent: usize) -> Self {
-        Self {
-            indent,
-            rows: Vec::new(),
-        }
+        Self { indent, rows: Vec::new() }
     }
 
     /// Adds a row of column heads.
     pub fn heads<const N: usize>(&mut self, heads: [&str; N]) {
-        self.rows.push(
-            heads
-                .into_iter()
-                .map(|head| Cell::new(head).style(HEADING))
-                .collect(),
-        );
+        self.row(heads.map(|head| Cell::new(head).style(HEADING)));
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(Row::Cells(cells.into_iter().collect()));
+    }
+
+    /// Adds a line that explains the row above it.
+    pub fn note(&mut self, note: Cell) {
+        self.rows.push(Row::Note(note));
     }
 
     /// Whether no row was added.
@@ -113,43 +122,47 @@ impl Table {
 
     /// Returns the table as styled text; `anstream` removes the styles where they are not wanted.
     pub fn render(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(Cell::width)
-                .max()
-                .unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = " ".repeat(self.indent);
-            // Spaces are owed, not printed, until another cell follows: no line ends in spaces.
-            let mut owed = 0;
-            for (cell, width) in row.iter().zip(&widths) {
-                let padding = width - cell.width();
-                let (before, after) = if cell.right {
-                    (owed + padding, 0)
-                } else {
-                    (owed, padding)
-                };
-                if !cell.text.is_empty() {
-                    let _ = write!(
-                        line,
-                        "{:before$}{}{}{:#}",
-                        "", cell.style, cell.text, cell.style
-                    );
-                    owed = after + GAP;
-                } else {
-                    owed = before + after + GAP;
+            match row {
+                Row::Cells(cells) => push_cells(&mut line, cells, &widths),
+                Row::Note(note) => {
+                    let _ = write!(line, "    {}{}{:#}", note.style, note.text, note.style);
                 }
             }
             text.push_str(line.trim_end());
             text.push('\n');
         }
         text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = Vec::new();
+        for row in &self.rows {
+            let Row::Cells(cells) = row else { continue };
+            widths.resize(widths.len().max(cells.len()), 0);
+            for (cell, width) in cells.iter().zip(&mut widths) {
+                *width = cell.width().max(*width);
+            }
+        }
+        widths
+    }
+}
+
+fn push_cells(line: &mut String, cells: &[Cell], widths: &[usize]) {
+    // Spaces are owed, not printed, until another cell follows: no line ends in spaces.
+    let mut owed = 0;
+    for (cell, width) in cells.iter().zip(widths) {
+        let padding = width - cell.width();
+        let (before, after) = if cell.right { (owed + padding, 0) } else { (owed, padding) };
+        if cell.text.is_empty() {
+            owed = before + after + GAP;
+        } else {
+            let _ = write!(line, "{:before$}{}{}{:#}", "", cell.style, cell.text, cell.style);
+            owed = after + GAP;
+        }
     }
 }
 
@@ -165,18 +178,28 @@ mod tests {
         table.row(["a".into(), "long cell".into(), Cell::new("1").right()]);
         table.row(["abc".into(), Cell::new(""), Cell::new("22").right()]);
         table.row(["x".into(), "".into()]);
-        assert_eq!(
-            table.render(),
-            "  a    long cell   1\n  abc             22\n  x\n"
-        );
+        assert_eq!(table.render(), "  a    long cell   1\n  abc             22\n  x\n");
+    }
+
+    #[test]
+    fn a_note_widens_no_column() {
+        let mut table = Table::indented(1);
+        table.row(["a".into(), "b".into()]);
+        table.note("a note that is long".into());
+        table.row(["ab".into(), "c".into()]);
+        assert_eq!(table.render(), " a   b\n     a note that is long\n ab  c\n");
     }
 
     #[test]
     fn a_terminal_obeys_nothing_that_is_printed() {
-        assert_eq!(
-            plain("a\x1b[2Jb\nc\u{202e}d\u{9b}"),
-            "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}"
-        );
+        assert_eq!(plain("a\x1b[2Jb\nc\u{202e}d\u{9b}"), "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}");
         assert_eq!(plain("naïve 日本 → ok"), "naïve 日本 → ok");
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_not_keep_them() {
+        for (word, shown) in [("make", "make"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$X", "'$X'")] {
+            assert_eq!(quoted(word), shown);
+        }
     }
 }
