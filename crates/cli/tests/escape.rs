@@ -3,6 +3,11 @@
 //! Outside, the attempt must succeed, so that a sandbox that merely fails to start cannot pass; inside it must not.
 //! A probe whose attempt is impossible here even outside counts as ignored, with the reason, but it is still made
 //! inside, and a success there fails.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail this way; it has its own main, so clippy does not see it"
+)]
 
 mod support;
 

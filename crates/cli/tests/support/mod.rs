@@ -2,6 +2,8 @@
 #![allow(
     dead_code,
     missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
     reason = "each test uses its own part of this module"
 )]
 
@@ -22,21 +24,21 @@ const ORDINARY: Account = Account {
 };
 
 /// The program under test; `RINGFENCE_UNDER_TEST` names another, such as an installed one.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     std::env::var_os("RINGFENCE_UNDER_TEST")
         .map_or_else(|| env!("CARGO_BIN_EXE_ringfence").into(), PathBuf::from)
 }
 
 /// A directory for the tests of one file, gone afterwards, which every user can reach and which is not in `/tmp`: a run
 /// has a `/tmp` of its own, and there everything would be missing instead of denied.
-pub struct Ground {
+pub(crate) struct Ground {
     directory: tempfile::TempDir,
     /// A copy of the program which every user can start.
-    pub program: PathBuf,
+    pub(crate) program: PathBuf,
 }
 
 impl Ground {
-    pub fn prepare() -> Self {
+    pub(crate) fn prepare() -> Self {
         let candidates = [
             std::env::var_os("RINGFENCE_TEST_DIR").map(PathBuf::from),
             Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
@@ -58,7 +60,7 @@ impl Ground {
         Self { directory, program }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 }
@@ -71,7 +73,7 @@ fn everybody_reaches(path: &Path) -> bool {
 }
 
 /// Whom the tests run as, with a word for it: the caller, and if that is root also an ordinary user.
-pub fn accounts() -> Vec<(&'static str, Option<Account>)> {
+pub(crate) fn accounts() -> Vec<(&'static str, Option<Account>)> {
     if is_root() {
         vec![("root", None), ("user", Some(ORDINARY))]
     } else {
@@ -79,25 +81,25 @@ pub fn accounts() -> Vec<(&'static str, Option<Account>)> {
     }
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     // The owner of /proc/self is the effective user (proc(5)).
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 /// A home and a workspace for one test, and runs in them.
-pub struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
     account: Option<Account>,
     program: PathBuf,
 }
 
 impl Place {
-    pub fn new(ground: &Ground, account: Option<Account>) -> Self {
+    pub(crate) fn new(ground: &Ground, account: Option<Account>) -> Self {
         Self::below(ground.path(), ground, account)
     }
 
     /// The same below another directory than the ground.
-    pub fn below(base: &Path, ground: &Ground, account: Option<Account>) -> Self {
+    pub(crate) fn below(base: &Path, ground: &Ground, account: Option<Account>) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("place-")
             .tempdir_in(base)
@@ -115,27 +117,31 @@ impl Place {
         place
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.path().join("home")
     }
 
-    pub fn workspace(&self) -> PathBuf {
+    pub(crate) fn workspace(&self) -> PathBuf {
         self.home().join("project")
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.home().join(".local/state/ringfence")
     }
 
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
-    pub fn uid(&self) -> u32 {
+    pub(crate) fn account(&self) -> Option<Account> {
+        self.account
+    }
+
+    pub(crate) fn uid(&self) -> u32 {
         self.account.map_or_else(
             || fs::metadata("/proc/self").unwrap().uid(),
             |account| account.user,
@@ -143,7 +149,7 @@ impl Place {
     }
 
     /// Writes a file, with its directories, as the user that the place belongs to.
-    pub fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
@@ -152,14 +158,14 @@ impl Place {
     }
 
     /// Gives everything here to the user that the place belongs to.
-    pub fn give_all(&self) {
+    pub(crate) fn give_all(&self) {
         if let Some(account) = self.account {
             give(self.path(), account);
         }
     }
 
     /// Any command, as this place's user, in the workspace, with an environment of its own.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.workspace())
@@ -176,21 +182,24 @@ impl Place {
     }
 
     /// `ringfence` with these arguments.
-    pub fn ringfence(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
+    pub(crate) fn ringfence(
+        &self,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Command {
         let mut command = self.command(&self.program);
         command.args(arguments);
         command
     }
 
     /// `ringfence run FLAGS -- /bin/sh -c SCRIPT`.
-    pub fn shell(&self, flags: &[&str], script: &str) -> Command {
+    pub(crate) fn shell(&self, flags: &[&str], script: &str) -> Command {
         let mut command = self.ringfence(["run", "--quiet"]);
         command.args(flags).args(["--", "/bin/sh", "-c", script]);
         command
     }
 
     /// Runs `shell` to its end.
-    pub fn run(&self, flags: &[&str], script: &str) -> Output {
+    pub(crate) fn run(&self, flags: &[&str], script: &str) -> Output {
         self.shell(flags, script).output().unwrap()
     }
 }
@@ -207,8 +216,15 @@ fn give(path: &Path, account: Account) {
     }
 }
 
+/// A Python that every user can start: one in somebody's home is for its owner.
+pub(crate) fn python() -> Option<&'static str> {
+    ["/usr/bin/python3", "/usr/local/bin/python3"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+}
+
 /// Standard output and error and the status, for a message.
-pub fn show(output: &Output) -> String {
+pub(crate) fn show(output: &Output) -> String {
     format!(
         "{}\n--- stdout\n{}--- stderr\n{}",
         output.status,
@@ -217,29 +233,29 @@ pub fn show(output: &Output) -> String {
     )
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Fails unless the run ended with that status.
 #[track_caller]
-pub fn expect_status(output: &Output, status: i32) {
+pub(crate) fn expect_status(output: &Output, status: i32) {
     assert_eq!(output.status.code(), Some(status), "{}", show(output));
 }
 
 /// What a test that cannot run on this machine returns: it counts as ignored, with the reason.
-pub fn skip(reason: impl ToString) -> Result<Completion, Failed> {
+pub(crate) fn skip(reason: impl ToString) -> Result<Completion, Failed> {
     Ok(Completion::ignored_with(reason))
 }
 
-pub type Case = fn(&Place, &Ground) -> Result<Completion, Failed>;
+pub(crate) type Case = fn(&Place, &Ground) -> Result<Completion, Failed>;
 
 /// Runs each case as every account, and counts those that cannot run here as ignored, with the reason.
-pub fn run_cases(cases: &[(&'static str, Case)]) -> ExitCode {
+pub(crate) fn run_cases(cases: &[(&'static str, Case)]) -> ExitCode {
     let arguments = Arguments::from_args();
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
