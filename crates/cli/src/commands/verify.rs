@@ -1,5 +1,7 @@
 //! `ringfence verify`: every probe, outside and inside, and what held.
 
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::Style;
@@ -25,11 +27,15 @@ pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
     let fence = Fence { program: std::env::current_exe().map_err(stage)?, flags };
     let base = Base::make().map_err(stage)?;
     let wanted = |probe: &&Probe| arguments.filter.as_deref().is_none_or(|text| probe.name.contains(text));
+    let probes: Vec<&Probe> = catalogue().iter().filter(wanted).collect();
+    let mut progress = Progress::of(probes.len());
     let mut findings = Vec::new();
-    for probe in catalogue().iter().filter(wanted) {
+    for probe in probes {
+        progress.step();
         let verdict = judge(probe, &fence, &base.0, None).map_err(stage)?.verdict;
         findings.push(Finding::new(probe, verdict, excuse(probe, arguments.mechanism, &weak)));
     }
+    drop(progress);
     if findings.is_empty() {
         return Err(Failure::NoProbe { filter: arguments.filter.clone().unwrap_or_default() });
     }
@@ -56,6 +62,9 @@ struct Finding {
     detail: String,
 }
 
+/// How the refusal of a rule that cannot be held begins.
+const NOT_ENFORCED: &str = "error[not-enforced]";
+
 /// What a probe shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -66,6 +75,8 @@ enum Outcome {
     Open,
     /// It works neither inside nor outside: it shows nothing, and there is nothing to hold.
     NothingToHold,
+    /// It needs a rule that this machine cannot hold, so ringfence refused to run it.
+    Refused,
     /// It works inside, against the plan.
     Escaped,
     /// It could not be judged.
@@ -73,11 +84,11 @@ enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Held, Self::Open, Self::NothingToHold, Self::Escaped, Self::Failed];
+    const ALL: [Self; 6] = [Self::Held, Self::Open, Self::NothingToHold, Self::Refused, Self::Escaped, Self::Failed];
 
     fn is_sound(self) -> bool {
         match self {
-            Self::Held | Self::Open | Self::NothingToHold => true,
+            Self::Held | Self::Open | Self::NothingToHold | Self::Refused => true,
             Self::Escaped | Self::Failed => false,
         }
     }
@@ -87,6 +98,7 @@ impl Outcome {
             Self::Held => ("held", GOOD),
             Self::Open => ("open", WARNING),
             Self::NothingToHold => ("nothing to hold", QUIET),
+            Self::Refused => ("refused", WARNING),
             Self::Escaped => ("ESCAPED", BAD),
             Self::Failed => ("NOT JUDGED", BAD),
         }
@@ -104,6 +116,7 @@ impl Finding {
             },
             Verdict::NoControl(reason) => (Outcome::NothingToHold, reason),
             Verdict::ControlFailed(reason) => (Outcome::Failed, format!("does not work outside: {reason}")),
+            Verdict::Broken(reason) if reason.contains(NOT_ENFORCED) => (Outcome::Refused, reason),
             Verdict::Broken(reason) => (Outcome::Failed, format!("did not run inside: {reason}")),
             _ => (Outcome::Failed, "this verdict is not known".to_owned()),
         };
@@ -130,14 +143,43 @@ fn weak_rules(mechanism: Mechanism) -> Result<Vec<RuleId>, Failure> {
     Ok(plan.rules().iter().filter(|planned| !planned.holds.is_kernel()).map(|planned| planned.rule).collect())
 }
 
+/// How far the probes are, on a terminal only.
+struct Progress {
+    done: usize,
+    all: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn of(all: usize) -> Self {
+        Self { done: 0, all, shown: std::io::stderr().is_terminal() }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\rway out {} of {}", self.done, self.all);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            // Back to the first column, and the rest of the line cleared (ECMA-48, EL).
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
 /// The directory below which the probes find what they aim at; removed at the end.
 ///
 /// Not in `/tmp`, which a run has of its own, and not in the state directory, which is hidden from it.
-struct Base(std::path::PathBuf);
+struct Base(PathBuf);
 
 impl Base {
     fn make() -> std::io::Result<Self> {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).filter(|path| path.is_absolute());
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
         let cache = cache.ok_or_else(|| std::io::Error::other("there is no home directory; set XDG_CACHE_HOME"))?;
         let directory = cache.join(format!("ringfence-verify-{}", std::process::id()));
