@@ -531,12 +531,10 @@ fn a_full_disk_under_the_state_directory(place: &Place, _: &Ground) -> Outcome {
 
 fn a_torn_line_in_the_log(place: &Place, _: &Ground) -> Outcome {
     expect_status(&place.run(&[], "exit 3"), 3);
-    let log = fs::read_dir(place.state())?
+    let mut files = fs::read_dir(place.state())?
         .flatten()
         .map(|entry| entry.path());
-    let log = log
-        .filter(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("exit 3")))
-        .next();
+    let log = files.find(|path| fs::read_to_string(path).is_ok_and(|text| text.contains("exit 3")));
     let log = log.ok_or("no file of the state directory has the receipt")?;
     let mut text = fs::read_to_string(&log)?;
     text.push_str("{\"version\":1,\"id\":\"torn");
