@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// What would make a directory that is no repository yet into one that executes code.
-pub(crate) const NAMES_OF_A_NEW_REPOSITORY: &[&str] = &["hooks", "config"];
+/// What would make a repository that a run brings into being execute code, or look for it elsewhere.
+pub(crate) const NAMES_OF_A_NEW_REPOSITORY: &[&str] = &["commondir", "config", "config.worktree", "hooks"];
 
 /// A repository of a workspace, as it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

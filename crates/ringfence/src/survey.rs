@@ -73,6 +73,9 @@ pub struct Watch {
 pub enum Before {
     /// Nothing.
     Missing,
+    /// Nothing, and a directory may appear: what may not appear in it is watched by itself. A file or a link would lead
+    /// elsewhere.
+    MissingOrDirectory,
     /// A symbolic link with this target.
     Symlink(PathBuf),
 }

@@ -18,6 +18,12 @@ pub(super) fn sweep(watches: &[Watch], id: &str, state: &State) -> Result<Vec<Qu
     let mut moved = Vec::new();
     for watch in watches {
         let failed = |errno: Errno| Error::Quarantine { path: watch.path.clone(), source: errno.into() };
+        // Most names never appear: one call tells, and what a link on the way leads to is not there either.
+        if matches!(rustix::fs::lstat(&watch.path), Err(Errno::NOENT | Errno::NOTDIR))
+            && !matches!(watch.before, Before::Symlink(_))
+        {
+            continue;
+        }
         let Some(found) = find(&watch.path).map_err(failed)? else {
             if let Before::Symlink(target) = &watch.before {
                 restore(&watch.path, target).map_err(failed)?;
@@ -43,6 +49,7 @@ struct Found {
     path: PathBuf,
     parent: OwnedFd,
     name: std::ffi::OsString,
+    directory: bool,
     link: Option<PathBuf>,
 }
 
@@ -50,6 +57,7 @@ impl Found {
     fn unchanged(&self, watch: &Watch) -> bool {
         match &watch.before {
             Before::Missing => false,
+            Before::MissingOrDirectory => self.path == watch.path && self.directory,
             Before::Symlink(target) => self.path == watch.path && self.link.as_ref() == Some(target),
         }
     }
@@ -78,7 +86,8 @@ fn find(path: &Path) -> Result<Option<Found>, Errno> {
             _ => None,
         };
         if names.peek().is_none() || link.is_some() {
-            return Ok(Some(Found { path: walked, parent, name: name.to_owned(), link }));
+            let directory = kind == rustix::fs::FileType::Directory;
+            return Ok(Some(Found { path: walked, parent, name: name.to_owned(), directory, link }));
         }
         if kind != rustix::fs::FileType::Directory {
             // Something that cannot hold the name.
@@ -150,6 +159,19 @@ mod tests {
         assert_eq!(moved[0].path, project.join(".git"));
         assert!(victim.join("hooks").is_dir(), "the user's own directory stays where it is");
         assert!(std::fs::symlink_metadata(project.join(".git")).is_err());
+    }
+
+    #[test]
+    fn a_new_gitfile_is_moved_and_a_new_repository_is_not() {
+        let (_base, project, state) = fixture();
+        let entry = project.join(".git");
+        let watch = Watch { path: entry.clone(), before: Before::MissingOrDirectory };
+        std::fs::create_dir(&entry).unwrap();
+        assert!(sweep(std::slice::from_ref(&watch), "r", &state).unwrap().is_empty());
+        std::fs::remove_dir(&entry).unwrap();
+        std::fs::write(&entry, "gitdir: evil\n").unwrap();
+        assert_eq!(sweep(&[watch], "s", &state).unwrap().len(), 1);
+        assert!(!entry.exists());
     }
 
     #[test]

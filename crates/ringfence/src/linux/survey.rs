@@ -11,7 +11,10 @@ use crate::survey::{Before, Identity, Place, RuntimePath, Survey, Watch};
 use crate::{Error, Invocation, State};
 
 mod carve;
+mod resolve;
 mod sockets;
+
+use resolve::resolve;
 
 impl Survey {
     /// Looks at every path that the policy and the invocation name. `carve` asks for the list that a Landlock
@@ -71,8 +74,10 @@ impl Survey {
     /// the workspace, so it becomes a write root of its own, as narrow as git allows.
     fn protect_git(&mut self, root: &Path, origin: &Origin) -> Result<(), Error> {
         let Some(repository) = Repository::find(root)? else {
+            let entry = root.join(".git");
+            self.watch.push(Watch { path: entry.clone(), before: Before::MissingOrDirectory });
             for name in git::NAMES_OF_A_NEW_REPOSITORY {
-                self.protect_path(&root.join(".git").join(name), origin)?;
+                self.watch.push(Watch { path: entry.join(name), before: Before::Missing });
             }
             return Ok(());
         };
@@ -119,11 +124,9 @@ impl Survey {
     }
 
     fn find_hidden(&mut self, policy: &Policy, anchors: &Anchors, state: &State) -> Result<(), Error> {
-        let mut hide = |path: &Path, origin: Option<Origin>| match std::fs::canonicalize(path) {
-            Ok(real) => {
-                let metadata =
-                    std::fs::metadata(&real).map_err(|source| Error::Survey { path: real.clone(), source })?;
-                self.hide.push(Place::new(real, &metadata, origin));
+        let mut hide = |path: &Path, origin: Option<Origin>| match resolve(path) {
+            Ok(found) => {
+                self.hide.push(found.place(origin));
                 Ok(())
             }
             Err(error) if is_missing(&error) => Ok(()),
@@ -171,17 +174,16 @@ fn write_roots(policy: &Policy, anchors: &Anchors) -> Result<Vec<Place>, Error> 
     let mut roots: Vec<Place> = Vec::new();
     for rule in &policy.filesystem.write {
         let failed = |source| Error::Root { what: "write", path: rule.value.clone(), source };
-        let real = std::fs::canonicalize(&rule.value).map_err(failed)?;
+        let found = resolve(&rule.value).map_err(failed)?;
         // Refused again after symbolic links are resolved: a link in the project may point at the home directory.
-        if let Some(refused) = ringfence_policy::refused_write_root(&real, anchors) {
-            return Err(Error::RootRefused { path: real, reason: refused.to_string() });
+        if let Some(refused) = ringfence_policy::refused_write_root(&found.path, anchors) {
+            return Err(Error::RootRefused { path: found.path, reason: refused.to_string() });
         }
-        let metadata = std::fs::metadata(&real).map_err(failed)?;
-        if !(metadata.is_dir() || metadata.is_file()) {
-            return Err(Error::RootRefused { path: real, reason: "it is neither a directory nor a file".into() });
+        if !(found.is_directory() || found.is_file()) {
+            return Err(Error::RootRefused { path: found.path, reason: "it is neither a directory nor a file".into() });
         }
-        utf8(&real)?;
-        roots.push(Place::new(real, &metadata, Some(rule.origin.clone())));
+        utf8(&found.path)?;
+        roots.push(found.place(Some(rule.origin.clone())));
     }
     roots.sort_by(|a, b| a.path.cmp(&b.path));
     roots.dedup_by(|inner, outer| inner.path.starts_with(&outer.path));
@@ -195,13 +197,12 @@ fn read_roots(policy: &Policy) -> Result<Option<Vec<Place>>, Error> {
     let mut roots = Vec::with_capacity(rules.len());
     for rule in rules {
         let failed = |source| Error::Root { what: "read", path: rule.value.clone(), source };
-        let real = std::fs::canonicalize(&rule.value).map_err(failed)?;
-        if real == Path::new("/") {
+        let found = resolve(&rule.value).map_err(failed)?;
+        if found.path == Path::new("/") {
             return Ok(None);
         }
-        let metadata = std::fs::metadata(&real).map_err(failed)?;
-        utf8(&real)?;
-        roots.push(Place::new(real, &metadata, Some(rule.origin.clone())));
+        utf8(&found.path)?;
+        roots.push(found.place(Some(rule.origin.clone())));
     }
     Ok(Some(roots))
 }
@@ -225,24 +226,20 @@ fn runtime() -> Result<Vec<RuntimePath>, Error> {
 
 /// `/etc/resolv.conf` is often a link into `/run`, which every run gets fresh.
 fn resolver_files() -> Vec<Place> {
-    let Ok(real) = std::fs::canonicalize("/etc/resolv.conf") else {
-        return Vec::new();
-    };
-    match std::fs::metadata(&real) {
-        Ok(metadata) if real.starts_with("/run") && metadata.is_file() => vec![Place::new(real, &metadata, None)],
+    match resolve(Path::new("/etc/resolv.conf")) {
+        Ok(found) if found.path.starts_with("/run") && found.is_file() => vec![found.place(None)],
         _ => Vec::new(),
     }
 }
 
 fn place_of(what: &'static str, path: &Path) -> Result<Place, Error> {
     let failed = |source| Error::Directory { what, path: path.to_owned(), source };
-    let real = std::fs::canonicalize(path).map_err(failed)?;
-    let metadata = std::fs::metadata(&real).map_err(failed)?;
-    if !metadata.is_dir() {
-        return Err(failed(std::io::Error::from_raw_os_error(rustix::io::Errno::NOTDIR.raw_os_error())));
+    let found = resolve(path).map_err(failed)?;
+    if !found.is_directory() {
+        return Err(failed(rustix::io::Errno::NOTDIR.into()));
     }
-    utf8(&real)?;
-    Ok(Place::new(real, &metadata, None))
+    utf8(&found.path)?;
+    Ok(found.place(None))
 }
 
 /// Resolves the directory of a path but not its last component. `None` if the directory does not exist.
@@ -250,8 +247,8 @@ fn resolve_parent(path: &Path) -> Result<Option<PathBuf>, Error> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(Some(path.to_owned()));
     };
-    match std::fs::canonicalize(parent) {
-        Ok(real) => Ok(Some(real.join(name))),
+    match resolve(parent) {
+        Ok(real) => Ok(Some(real.path.join(name))),
         Err(error) if is_missing(&error) => Ok(None),
         Err(source) => Err(Error::Survey { path: path.to_owned(), source }),
     }
@@ -273,11 +270,8 @@ fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
     let mut found = Vec::new();
     for rule in &policy.network.unix_sockets {
         let failed = |source| Error::Survey { path: rule.value.clone(), source };
-        match std::fs::canonicalize(&rule.value) {
-            Ok(real) => {
-                let metadata = std::fs::metadata(&real).map_err(failed)?;
-                found.push(Place::new(real, &metadata, Some(rule.origin.clone())));
-            }
+        match resolve(&rule.value) {
+            Ok(socket) => found.push(socket.place(Some(rule.origin.clone()))),
             Err(error) if is_missing(&error) => {}
             Err(source) => return Err(failed(source)),
         }
