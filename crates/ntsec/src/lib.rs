@@ -31,11 +31,11 @@
 
 mod ace;
 mod acl;
-// mod check;
+mod check;
 mod descriptor;
 mod error;
 mod guid;
-// pub mod inherit;
+pub mod inherit;
 mod mask;
 mod object_type;
 mod reader;
@@ -49,9 +49,10 @@ mod serde_impl;
 
 pub use ace::{Ace, AceFlags, AceKind, ObjectTypes, SystemMandatoryPolicy};
 pub use acl::Acl;
-// pub use check::{
-//     AccessCheck, Conditions, Decision, Event, Explanation, NoObserver, Observer, Pass, Refusal, WriteReading,
-// };
+pub use check::{
+    AccessCheck, Conditions, Decision, Event, Explanation, NoObserver, Observer, Pass, Refusal,
+    WriteReading,
+};
 pub use descriptor::{AbsoluteParts, AclState, Control, Layout, SecurityDescriptor};
 pub use error::{Error, SddlProblem, Structure};
 pub use guid::Guid;
@@ -60,6 +61,6 @@ pub use object_type::{GenericMapping, ObjectType};
 pub use sddl::{Domains, write_ace as ace_to_sddl};
 pub use sid::{RingfenceSid, Sid, well_known};
 pub use token::{
-    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege, PrivilegeAttributes, RestrictFlags,
-    Restriction, Restricting, Token, TokenBuilder,
+    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege,
+    PrivilegeAttributes, RestrictFlags, Restricting, Restriction, Token, TokenBuilder,
 };

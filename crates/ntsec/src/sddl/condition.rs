@@ -133,7 +133,8 @@ fn symbol(cursor: &mut Cursor<'_>, name: &str) -> bool {
 fn keyword(cursor: &mut Cursor<'_>, table: &[(&str, u8)]) -> Option<u8> {
     let rest = cursor.rest();
     let (name, code) = table.iter().find(|(name, _)| {
-        rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+        rest.get(..name.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
             && !rest.get(name.len()).copied().is_some_and(is_name_byte)
     })?;
     cursor.at += name.len();
@@ -141,7 +142,10 @@ fn keyword(cursor: &mut Cursor<'_>, table: &[(&str, u8)]) -> Option<u8> {
 }
 
 fn relation(cursor: &mut Cursor<'_>) -> Option<u8> {
-    let symbolic = RELATIONS.iter().take(6).find(|(name, _)| cursor.rest().starts_with(name.as_bytes()));
+    let symbolic = RELATIONS
+        .iter()
+        .take(6)
+        .find(|(name, _)| cursor.rest().starts_with(name.as_bytes()));
     match symbolic {
         Some((name, code)) => {
             cursor.at += name.len();
@@ -152,15 +156,18 @@ fn relation(cursor: &mut Cursor<'_>) -> Option<u8> {
 }
 
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'/' | b'#' | b'$' | b'%') || byte >= 0x80
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b':' | b'.' | b'/' | b'#' | b'$' | b'%')
+        || byte >= 0x80
 }
 
 fn attribute(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     cursor.skip_spaces();
     let rest = cursor.rest();
-    let scope = SCOPES
-        .iter()
-        .find(|(name, _)| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes())));
+    let scope = SCOPES.iter().find(|(name, _)| {
+        rest.get(..name.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+    });
     let code = scope.map_or(LOCAL_ATTRIBUTE, |(name, code)| {
         cursor.at += name.len();
         *code
@@ -188,7 +195,14 @@ fn value(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(),
         }
         Some(b'#') => octets(cursor, out),
         Some(b'0'..=b'9' | b'+' | b'-') => integer(cursor, out),
-        Some(_) if cursor.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) => sid(cursor, out),
+        Some(_)
+            if cursor
+                .rest()
+                .get(..4)
+                .is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) =>
+        {
+            sid(cursor, out)
+        }
         _ => attribute(cursor, out),
     }
 }
@@ -236,7 +250,11 @@ fn sid_list(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
 }
 
 fn sid(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-    if !cursor.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) {
+    if !cursor
+        .rest()
+        .get(..4)
+        .is_some_and(|head| head.eq_ignore_ascii_case(b"SID("))
+    {
         return cursor.fail(SddlProblem::BadCondition);
     }
     cursor.at += 4;
@@ -294,7 +312,10 @@ fn integer(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     let magnitude = if base == 1 {
         let mut value = 0_i64;
         while let Some(digit @ b'0'..=b'7') = cursor.peek() {
-            value = value.checked_mul(8).and_then(|v| v.checked_add(i64::from(digit - b'0'))).ok_or(bad.clone())?;
+            value = value
+                .checked_mul(8)
+                .and_then(|v| v.checked_add(i64::from(digit - b'0')))
+                .ok_or(bad.clone())?;
             cursor.at += 1;
         }
         value
@@ -343,9 +364,19 @@ pub(super) fn write(data: &[u8]) -> Option<String> {
             0 if reader.rest().iter().all(|byte| *byte == 0) => break,
             AND | OR => {
                 let (right, left) = (stack.pop()?, stack.pop()?);
-                let (symbol, level) =
-                    if code == AND { ("&&", Precedence::And) } else { ("||", Precedence::Or) };
-                (format!("{} {symbol} {}", bracketed(left, level, false), bracketed(right, level, true)), level)
+                let (symbol, level) = if code == AND {
+                    ("&&", Precedence::And)
+                } else {
+                    ("||", Precedence::Or)
+                };
+                (
+                    format!(
+                        "{} {symbol} {}",
+                        bracketed(left, level, false),
+                        bracketed(right, level, true)
+                    ),
+                    level,
+                )
             }
             NOT => (format!("!({})", stack.pop()?.0), Precedence::Unary),
             EXISTS => (format!("Exists {}", stack.pop()?.0), Precedence::Unary),
@@ -381,7 +412,11 @@ enum Precedence {
 
 /// Parentheses where the grammar would otherwise read another tree; operators associate to the left.
 fn bracketed((text, inner): (String, Precedence), outer: Precedence, is_right: bool) -> String {
-    if inner < outer || (is_right && inner == outer) { format!("({text})") } else { text }
+    if inner < outer || (is_right && inner == outer) {
+        format!("({text})")
+    } else {
+        text
+    }
 }
 
 fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
@@ -407,12 +442,18 @@ fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
     let length = usize::try_from(reader.u32().ok()?).ok()?;
     let body = reader.take(length).ok()?;
     match code {
-        STRING => utf16(body).filter(|text| !text.contains('"')).map(|text| format!("\"{text}\"")),
-        OCTETS => Some(body.iter().fold(String::from("#"), |text, byte| text + &format!("{byte:02x}"))),
-        SID => Sid::from_bytes(body).ok().map(|sid| match sid.sddl_alias() {
-            Some(alias) => format!("SID({alias})"),
-            None => format!("SID({sid})"),
-        }),
+        STRING => utf16(body)
+            .filter(|text| !text.contains('"'))
+            .map(|text| format!("\"{text}\"")),
+        OCTETS => Some(body.iter().fold(String::from("#"), |text, byte| {
+            text + &format!("{byte:02x}")
+        })),
+        SID => Sid::from_bytes(body)
+            .ok()
+            .map(|sid| match sid.sddl_alias() {
+                Some(alias) => format!("SID({alias})"),
+                None => format!("SID({sid})"),
+            }),
         COMPOSITE => {
             let mut inner = Reader::new(body, Structure::Condition);
             let mut items = Vec::new();
@@ -425,7 +466,9 @@ fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
         LOCAL_ATTRIBUTE => utf16(body).filter(|name| is_name(name)),
         code => {
             let (scope, _) = SCOPES.iter().find(|(_, known)| *known == code)?;
-            utf16(body).filter(|name| is_name(name)).map(|name| format!("{scope}{name}"))
+            utf16(body)
+                .filter(|name| is_name(name))
+                .map(|name| format!("{scope}{name}"))
         }
     }
 }
@@ -438,7 +481,10 @@ pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
     if !bytes.len().is_multiple_of(2) {
         return None;
     }
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
     String::from_utf16(&units).ok()
 }
 
@@ -454,7 +500,10 @@ mod tests {
     #[test]
     fn the_example_of_ms_dtyp_2_5_1_1_has_its_documented_bytes() {
         // (XA; ;FX;;;S-1-1-0; (@User.Title=="PM" && (@User.Division=="Finance" || @User.Division ==" Sales")))
-        let ace = ace("(@User.Title==\"PM\" && (@User.Division==\"Finance\" || @User.Division ==\" Sales\"))").unwrap();
+        let ace = ace(
+            "(@User.Title==\"PM\" && (@User.Division==\"Finance\" || @User.Division ==\" Sales\"))",
+        )
+        .unwrap();
         assert_eq!(&ace.data[..9], b"artx\xf9\x0a\0\0\0");
         assert_eq!(&ace.data[9..19], b"T\0i\0t\0l\0e\0");
         assert_eq!(&ace.data[19..29], b"\x10\x04\0\0\0P\0M\0\x80");
@@ -473,7 +522,10 @@ mod tests {
             "(@Device.Bitlocker == #0aff)",
         ] {
             let ace = ace(condition).unwrap_or_else(|error| panic!("{condition}: {error}"));
-            assert_eq!(ace_to_sddl(&ace).unwrap(), format!("(XA;;FX;;;WD;{condition})"));
+            assert_eq!(
+                ace_to_sddl(&ace).unwrap(),
+                format!("(XA;;FX;;;WD;{condition})")
+            );
         }
     }
 
@@ -485,17 +537,33 @@ mod tests {
         };
         assert_eq!(problem(&"(".repeat(1 << 20)), SddlProblem::TooDeep);
         assert_eq!(problem(&"!".repeat(1 << 20)), SddlProblem::BadCondition);
-        assert_eq!(problem(&format!("({}a)", "!".repeat(1 << 20))), SddlProblem::TooDeep);
-        assert_eq!(problem(&format!("(a == {}", "{".repeat(1 << 20))), SddlProblem::TooDeep);
+        assert_eq!(
+            problem(&format!("({}a)", "!".repeat(1 << 20))),
+            SddlProblem::TooDeep
+        );
+        assert_eq!(
+            problem(&format!("(a == {}", "{".repeat(1 << 20))),
+            SddlProblem::TooDeep
+        );
         assert_eq!(problem("(a == \"open"), SddlProblem::Expected('"'));
-        assert_eq!(problem("(a == 99999999999999999999)"), SddlProblem::BadCondition);
+        assert_eq!(
+            problem("(a == 99999999999999999999)"),
+            SddlProblem::BadCondition
+        );
         assert_eq!(problem("()"), SddlProblem::BadCondition);
         assert_eq!(problem("(Member_of {BA})"), SddlProblem::BadCondition);
     }
 
     #[test]
     fn bytes_that_are_no_expression_have_no_text() {
-        for data in [&b"artx\xa0"[..], b"artx\x87", b"artx\x10\xff\xff\xff\xff", b"none", b"artx", b"artx\x50\x05\0\0\0\x10\xff\0\0\0"] {
+        for data in [
+            &b"artx\xa0"[..],
+            b"artx\x87",
+            b"artx\x10\xff\xff\xff\xff",
+            b"none",
+            b"artx",
+            b"artx\x50\x05\0\0\0\x10\xff\0\0\0",
+        ] {
             assert_eq!(super::write(data), None, "{data:?}");
         }
     }

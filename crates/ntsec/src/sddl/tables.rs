@@ -79,8 +79,16 @@ pub(super) const LABEL: &[(&str, AccessMask)] = &[
 /// ACL flags: the word and its bit for a DACL and for a SACL.
 pub(super) const ACL_FLAGS: &[(&str, Control, Control)] = &[
     ("P", Control::DACL_PROTECTED, Control::SACL_PROTECTED),
-    ("AR", Control::DACL_AUTO_INHERIT_REQUIRED, Control::SACL_AUTO_INHERIT_REQUIRED),
-    ("AI", Control::DACL_AUTO_INHERITED, Control::SACL_AUTO_INHERITED),
+    (
+        "AR",
+        Control::DACL_AUTO_INHERIT_REQUIRED,
+        Control::SACL_AUTO_INHERIT_REQUIRED,
+    ),
+    (
+        "AI",
+        Control::DACL_AUTO_INHERITED,
+        Control::SACL_AUTO_INHERITED,
+    ),
 ];
 
 /// A DACL that is present and NULL.
@@ -88,5 +96,8 @@ pub(super) const NULL_ACL: &str = "NO_ACCESS_CONTROL";
 
 /// Finds a two-letter word.
 pub(super) fn word<T: Copy>(table: &[(&str, T)], text: &[u8]) -> Option<T> {
-    table.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+    table
+        .iter()
+        .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
 }

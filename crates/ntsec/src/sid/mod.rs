@@ -41,7 +41,10 @@ impl Sid {
             return Err(Error::sddl(0, SddlProblem::BadAuthority));
         }
         if sub_authorities.len() > Self::MAX_SUB_AUTHORITIES {
-            return Err(Error::TooManySubAuthorities { offset: 0, found: sub_authorities.len() });
+            return Err(Error::TooManySubAuthorities {
+                offset: 0,
+                found: sub_authorities.len(),
+            });
         }
         Ok(Self::known(authority, sub_authorities))
     }
@@ -54,7 +57,11 @@ impl Sid {
             array[at] = sub_authorities[at];
             at += 1;
         }
-        Sid { authority, count: at as u8, sub_authorities: array }
+        Sid {
+            authority,
+            count: at as u8,
+            sub_authorities: array,
+        }
     }
 
     /// The identifier authority (5 for `NT AUTHORITY`).
@@ -81,7 +88,10 @@ impl Sid {
         let place = longer
             .sub_authorities
             .get_mut(usize::from(self.count))
-            .ok_or(Error::TooManySubAuthorities { offset: 0, found: Self::MAX_SUB_AUTHORITIES + 1 })?;
+            .ok_or(Error::TooManySubAuthorities {
+                offset: 0,
+                found: Self::MAX_SUB_AUTHORITIES + 1,
+            })?;
         *place = rid;
         longer.count += 1;
         Ok(longer)
@@ -89,7 +99,8 @@ impl Sid {
 
     /// Whether the first sub-authorities are `prefix` and the authority is the same.
     pub fn starts_with(&self, prefix: &Sid) -> bool {
-        self.authority == prefix.authority && self.sub_authorities().starts_with(prefix.sub_authorities())
+        self.authority == prefix.authority
+            && self.sub_authorities().starts_with(prefix.sub_authorities())
     }
 
     /// A package SID of an AppContainer: `S-1-15-2-` and the seven words of its hash
@@ -133,14 +144,28 @@ impl Sid {
         let mut reader = Reader::new(bytes, Structure::Sid);
         let revision = reader.u8()?;
         if revision != Self::REVISION {
-            return Err(Error::UnknownRevision { what: Structure::Sid, offset: 0, found: revision });
+            return Err(Error::UnknownRevision {
+                what: Structure::Sid,
+                offset: 0,
+                found: revision,
+            });
         }
         let count = reader.u8()?;
         if usize::from(count) > Self::MAX_SUB_AUTHORITIES {
-            return Err(Error::TooManySubAuthorities { offset: 0, found: count.into() });
+            return Err(Error::TooManySubAuthorities {
+                offset: 0,
+                found: count.into(),
+            });
         }
-        let authority = reader.take(6)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
-        let mut sid = Sid { authority, count, sub_authorities: [0; Self::MAX_SUB_AUTHORITIES] };
+        let authority = reader
+            .take(6)?
+            .iter()
+            .fold(0, |value, &byte| value << 8 | u64::from(byte));
+        let mut sid = Sid {
+            authority,
+            count,
+            sub_authorities: [0; Self::MAX_SUB_AUTHORITIES],
+        };
         for sub_authority in &mut sid.sub_authorities[..usize::from(count)] {
             *sub_authority = reader.u32()?;
         }
@@ -155,13 +180,18 @@ impl Sid {
         let sid = Self::read_prefix(bytes)?;
         match bytes.len() - sid.byte_len() {
             0 => Ok(sid),
-            extra => Err(Error::TrailingBytes { what: Structure::Sid, offset: sid.byte_len(), extra }),
+            extra => Err(Error::TrailingBytes {
+                what: Structure::Sid,
+                offset: sid.byte_len(),
+                extra,
+            }),
         }
     }
 
     /// A word that differs for most pairs of SIDs: one comparison tells nearly all strangers apart.
     pub(crate) fn fingerprint(&self) -> u32 {
-        let last = self.sub_authorities[usize::from(self.count.saturating_sub(1)) % Self::MAX_SUB_AUTHORITIES];
+        let last = self.sub_authorities
+            [usize::from(self.count.saturating_sub(1)) % Self::MAX_SUB_AUTHORITIES];
         last.wrapping_mul(0x9e37_79b1)
             ^ self.sub_authorities[1].rotate_left(9)
             ^ self.sub_authorities[0].rotate_left(20)
@@ -207,7 +237,9 @@ impl fmt::Display for Sid {
         } else {
             write!(f, "S-1-{:#014x}", self.authority)?;
         }
-        self.sub_authorities().iter().try_for_each(|sub_authority| write!(f, "-{sub_authority}"))
+        self.sub_authorities()
+            .iter()
+            .try_for_each(|sub_authority| write!(f, "-{sub_authority}"))
     }
 }
 
@@ -223,7 +255,11 @@ impl FromStr for Sid {
     /// The string form of MS-DTYP §2.4.2.1, in any case. Two-letter aliases belong to SDDL: see [`Sid::from_sddl`].
     fn from_str(text: &str) -> Result<Self, Error> {
         let (sid, length) = parse_prefix(text.as_bytes())?;
-        if length == text.len() { Ok(sid) } else { Err(Error::sddl(length, SddlProblem::BadSubAuthority)) }
+        if length == text.len() {
+            Ok(sid)
+        } else {
+            Err(Error::sddl(length, SddlProblem::BadSubAuthority))
+        }
     }
 }
 
@@ -237,7 +273,11 @@ pub(crate) fn parse_prefix(text: &[u8]) -> Result<(Sid, usize), Error> {
     let authority = number(text, &mut at)
         .filter(|value| value >> 48 == 0)
         .ok_or(Error::sddl(at, SddlProblem::BadAuthority))?;
-    let mut sid = Sid { authority, count: 0, sub_authorities: [0; Sid::MAX_SUB_AUTHORITIES] };
+    let mut sid = Sid {
+        authority,
+        count: 0,
+        sub_authorities: [0; Sid::MAX_SUB_AUTHORITIES],
+    };
     while text.get(at) == Some(&b'-') {
         at += 1;
         let start = at;
@@ -262,12 +302,17 @@ pub(crate) fn number(text: &[u8], at: &mut usize) -> Option<u64> {
     };
     let mut value = 0_u64;
     let mut position = start;
-    while let Some(digit) = text.get(position).and_then(|&byte| char::from(byte).to_digit(radix)) {
+    while let Some(digit) = text
+        .get(position)
+        .and_then(|&byte| char::from(byte).to_digit(radix))
+    {
         // In SDDL a hexadecimal number may be followed by the section `D:`.
         if radix == 16 && position > start && text.get(position + 1) == Some(&b':') {
             break;
         }
-        value = value.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))?;
+        value = value
+            .checked_mul(u64::from(radix))?
+            .checked_add(u64::from(digit))?;
         position += 1;
     }
     if position == start {
@@ -302,19 +347,40 @@ mod tests {
             Err(Error::Sddl { offset, problem }) => (offset, problem),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(offset(&format!("{fifteen}-1")), (fifteen.len() + 1, SddlProblem::TooManySubAuthorities));
+        assert_eq!(
+            offset(&format!("{fifteen}-1")),
+            (fifteen.len() + 1, SddlProblem::TooManySubAuthorities)
+        );
         assert_eq!(offset("S-1-5-"), (6, SddlProblem::BadSubAuthority));
-        assert_eq!(offset("S-1-5-4294967296"), (6, SddlProblem::BadSubAuthority));
-        assert_eq!(offset("S-1-281474976710656"), (19, SddlProblem::BadAuthority));
+        assert_eq!(
+            offset("S-1-5-4294967296"),
+            (6, SddlProblem::BadSubAuthority)
+        );
+        assert_eq!(
+            offset("S-1-281474976710656"),
+            (19, SddlProblem::BadAuthority)
+        );
         assert_eq!(offset("S-2-5-1").1, SddlProblem::NotASid);
         assert_eq!(offset("S-1-5-32x"), (8, SddlProblem::BadSubAuthority));
         assert_eq!(offset("").1, SddlProblem::NotASid);
 
         let mut bytes = vec![1, 16, 0, 0, 0, 0, 0, 5];
         bytes.resize(8 + 64, 0);
-        assert_eq!(Sid::from_bytes(&bytes), Err(Error::TooManySubAuthorities { offset: 0, found: 16 }));
-        assert!(matches!(Sid::from_bytes(&[1, 1, 0, 0, 0, 0, 0, 5, 1, 0]), Err(Error::Truncated { offset: 8, .. })));
-        assert!(matches!(Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]), Err(Error::UnknownRevision { found: 2, .. })));
+        assert_eq!(
+            Sid::from_bytes(&bytes),
+            Err(Error::TooManySubAuthorities {
+                offset: 0,
+                found: 16
+            })
+        );
+        assert!(matches!(
+            Sid::from_bytes(&[1, 1, 0, 0, 0, 0, 0, 5, 1, 0]),
+            Err(Error::Truncated { offset: 8, .. })
+        ));
+        assert!(matches!(
+            Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]),
+            Err(Error::UnknownRevision { found: 2, .. })
+        ));
     }
 
     #[test]
