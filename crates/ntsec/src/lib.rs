@@ -42,7 +42,7 @@ mod reader;
 mod sddl;
 mod sid;
 mod token;
-// pub mod volume;
+pub mod volume;
 
 #[cfg(feature = "serde")]
 mod serde_impl;
