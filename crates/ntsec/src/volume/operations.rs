@@ -140,7 +140,11 @@ impl Volume {
         let located = self.locate(Some(token), path, LastLink::Stay)?;
         let (id, node) = self.existing(located.id, path)?;
         if located.name.is_empty() {
-            return Err(unsupported("deleting", path, "the path does not end in a name"));
+            return Err(unsupported(
+                "deleting",
+                path,
+                "the path does not end in a name",
+            ));
         }
         self.require(
             token,
@@ -173,7 +177,11 @@ impl Volume {
         let source = self.locate(Some(token), from, LastLink::Stay)?;
         let (id, node) = self.existing(source.id, from)?;
         if source.name.is_empty() {
-            return Err(unsupported("renaming", from, "the path does not end in a name"));
+            return Err(unsupported(
+                "renaming",
+                from,
+                "the path does not end in a name",
+            ));
         }
         self.require(
             token,
