@@ -10,6 +10,7 @@ fn the_examples_of_the_documentation_work() {
     let directory = tempfile::tempdir().unwrap();
     let cases = trycmd::TestCases::new();
     cases.env("RINGFENCE_STATE_DIR", directory.path().join("state").to_string_lossy());
+    cases.env("LC_ALL", "C");
     let mut pages = vec![root.join("README.md")];
     pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
     for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {

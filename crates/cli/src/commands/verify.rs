@@ -214,5 +214,7 @@ fn page(findings: &[Finding]) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(result, count)| format!("{count} {}", result.shown().0))
         .collect();
-    format!("{}\n{HEADING}{}{HEADING:#}, of {} ways out\n", table.render(), counts.join(", "), findings.len())
+    let total = findings.len();
+    let ways = if total == 1 { "way out" } else { "ways out" };
+    format!("{}\n{HEADING}{total} {ways}{HEADING:#}: {}\n", table.render(), counts.join(", "))
 }
