@@ -94,11 +94,7 @@ impl Probe {
 
 impl std::fmt::Debug for Probe {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Probe")
-            .field("name", &self.name)
-            .field("class", &self.class)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Probe").field("name", &self.name).field("class", &self.class).finish_non_exhaustive()
     }
 }
 
@@ -244,6 +240,8 @@ pub enum Wiring {
     InputDirectory,
     /// The probe is told the process id of whoever starts the run.
     Starter,
+    /// The run is started by a shell of the same user, which waits for it.
+    Shell,
     /// The run is started from a terminal.
     Terminal,
     /// The probe stays until its standard input ends.
@@ -277,11 +275,7 @@ pub fn catalogue() -> &'static [Probe] {
             #[cfg(target_os = "linux")]
             crate::linux::environment::PROBES,
         ];
-        tables
-            .concat()
-            .into_iter()
-            .filter(|probe| probe.system.is_this())
-            .collect()
+        tables.concat().into_iter().filter(|probe| probe.system.is_this()).collect()
     });
     &CATALOGUE
 }
@@ -304,19 +298,11 @@ mod tests {
         for probe in catalogue() {
             assert!(seen.insert(probe.name), "{} is listed twice", probe.name);
             assert!(
-                probe
-                    .name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                probe.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
                 "{}",
                 probe.name
             );
-            assert!(
-                probe.tries.ends_with('.'),
-                "{}: {:?} is not a sentence",
-                probe.name,
-                probe.tries
-            );
+            assert!(probe.tries.ends_with('.'), "{}: {:?} is not a sentence", probe.name, probe.tries);
         }
     }
 
