@@ -110,8 +110,10 @@ pub enum Class {
     Hide,
     /// Taking the boundary down: mounts, roots, namespaces.
     Mount,
-    /// Reaching other processes, or outliving the run.
+    /// Reaching other processes.
     Process,
+    /// Outliving the run.
+    Survive,
     /// Using more than a limit allows.
     Limit,
     /// Reaching a Unix socket of the host.
@@ -140,11 +142,11 @@ impl Class {
             Self::Write | Self::State => Some("filesystem.write"),
             Self::Protect => Some("filesystem.protect"),
             Self::Hide => Some("filesystem.hide"),
-            Self::Process => Some("process.tree"),
+            Self::Survive => Some("process.tree"),
             Self::Socket => Some("network.unix_sockets"),
             Self::Network => Some("network"),
             Self::Environment => Some("environment"),
-            Self::Mount | Self::Limit | Self::Ipc | Self::Kernel | Self::Privilege => None,
+            Self::Process | Self::Mount | Self::Limit | Self::Ipc | Self::Kernel | Self::Privilege => None,
         }
     }
 
@@ -157,6 +159,7 @@ impl Class {
             Self::Hide => "hide",
             Self::Mount => "mount",
             Self::Process => "process",
+            Self::Survive => "survive",
             Self::Limit => "limit",
             Self::Socket => "socket",
             Self::Ipc => "ipc",

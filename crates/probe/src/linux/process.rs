@@ -22,7 +22,7 @@ const BOMB_BYTES: usize = 512 * MEBIBYTE;
 /// How many processes share the divided memory bomb, none of them above the limit alone.
 const BOMB_SHARES: usize = 6;
 
-/// How long the divided bomb keeps its memory, in milliseconds: a monitor that samples needs its turn.
+/// How long a bomb keeps what it took, in milliseconds: a monitor that samples needs its turn.
 const BOMB_HOLD: i32 = 1500;
 
 /// The limits hold also where no control group is delegated and the plan can only call them advisory.
@@ -90,19 +90,16 @@ pub(crate) const PROBES: &[Probe] = &[
     process("score-neighbour", "Makes another process the first to be killed when memory is short.", |t| {
         Ok(done(fs::write(format!("/proc/{}/oom_score_adj", t.text("neighbour")?), "900")?))
     }),
-    process("survive-as-daemon", "Leaves a daemon behind.", |t| survive(t, Detach::Session))
-        .evidence(Evidence::Survivor),
-    process("survive-holding-output", "Leaves a process behind that holds the output open.", |t| {
+    survivor("survive-as-daemon", "Leaves a daemon behind.", |t| survive(t, Detach::Session)),
+    survivor("survive-holding-output", "Leaves a process behind that holds the output open.", |t| {
         survive(t, Detach::KeepStreams)
-    })
-    .evidence(Evidence::Survivor),
-    process("survive-as-subreaper", "Becomes the keeper of its orphans, and leaves one behind.", |t| {
+    }),
+    survivor("survive-as-subreaper", "Becomes the keeper of its orphans, and leaves one behind.", |t| {
         processes::become_subreaper().map_err(Failure::preparing("subreaper"))?;
         survive(t, Detach::Session)
-    })
-    .evidence(Evidence::Survivor),
+    }),
     Probe::new("exhaust-processes", Class::Limit, "Makes more processes than allowed.", |_| {
-        whole(processes::fork_together(BOMB_CHILDREN, || true)?, BOMB_CHILDREN)
+        whole(processes::fork_together(BOMB_CHILDREN, stay)?, BOMB_CHILDREN)
     })
     .flags(PROCESS_LIMIT),
     Probe::new("exhaust-memory", Class::Limit, "Takes more memory than allowed.", |_| {
@@ -115,12 +112,8 @@ pub(crate) const PROBES: &[Probe] = &[
         "Takes more memory than allowed, in several processes.",
         |_| {
             let take = || {
-                let mut share = Vec::<u8>::new();
-                let taken = fill(&mut share, BOMB_BYTES / BOMB_SHARES);
-                if taken {
-                    processes::hold(BOMB_HOLD);
-                }
-                taken && !share.is_empty()
+                let mut share = Vec::new();
+                fill(&mut share, BOMB_BYTES / BOMB_SHARES) && stay()
             };
             whole(processes::fork_together(BOMB_SHARES, take)?, BOMB_SHARES)
         },
@@ -130,6 +123,10 @@ pub(crate) const PROBES: &[Probe] = &[
 
 const fn process(name: &'static str, tries: &'static str, run: fn(&Targets) -> Attempt) -> Probe {
     Probe::new(name, Class::Process, tries, run)
+}
+
+const fn survivor(name: &'static str, tries: &'static str, run: fn(&Targets) -> Attempt) -> Probe {
+    Probe::new(name, Class::Survive, tries, run).evidence(Evidence::Survivor)
 }
 
 fn done<T>(_result: T) -> String {
@@ -155,18 +152,23 @@ fn whole(count: usize, wanted: usize) -> Attempt {
     if count == wanted { Ok(format!("all {count}")) } else { Err(Failure::denied(format!("only {count} of {wanted}"))) }
 }
 
+/// Keeps what was taken for a while.
+fn stay() -> bool {
+    processes::hold(BOMB_HOLD);
+    true
+}
+
 fn touch(bytes: usize) -> bool {
     fill(&mut Vec::new(), bytes)
 }
 
-/// Grows `memory` to `bytes` and writes to every page of it, as only that takes memory.
+/// Makes room for `bytes` and writes to every page of it, as only that takes memory.
 fn fill(memory: &mut Vec<u8>, bytes: usize) -> bool {
     if memory.try_reserve_exact(bytes).is_err() {
         return false;
     }
-    memory.resize(bytes, 0);
-    for page in memory.chunks_mut(PAGE) {
-        page[0] = 1;
+    for page in memory.spare_capacity_mut().chunks_mut(PAGE) {
+        page[0].write(1);
     }
     std::hint::black_box(memory.as_ptr());
     true
