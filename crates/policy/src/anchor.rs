@@ -194,10 +194,8 @@ pub enum PathError {
     #[error("`{0}` is a device on Windows, whatever the directory: choose another name")]
     Reserved(String),
     /// `@something`.
-    #[error("{}; for a file of that name write \"./{text}\"", no_such_set(.known))]
+    #[error("{}; put \"./\" before the name of a file that begins with `@`", no_such_set(.known))]
     UnknownSet {
-        /// What was written.
-        text: String,
         /// The set that is possible here; empty where none is.
         known: &'static str,
     },

@@ -1,4 +1,5 @@
 //! From files, flags and ceilings to one policy.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

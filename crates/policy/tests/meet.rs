@@ -2,6 +2,7 @@
 //!
 //! Widening is looked for where it would matter: through the decisions on random paths and hosts, and not only by
 //! comparing lists.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
