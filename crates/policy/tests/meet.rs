@@ -101,7 +101,9 @@ fn policy(system: System) -> BoxedStrategy<Box<Policy>> {
         System::Linux => linux(),
         System::Windows => windows(),
     };
-    let base = load_profile("workspace", &anchors).unwrap();
+    let mut base = load_profile("workspace", &anchors).unwrap();
+    // Every list is replaced below; cloning the long one would cost more than the meets.
+    base.environment.pass.clear();
     let read = prop_oneof![
         rule(Just(())).prop_map(|rule| ReadScope::Host(rule.origin)),
         list(path(system)).prop_map(ReadScope::Roots),
@@ -333,8 +335,7 @@ fn the_ceiling_of_every_drive_is_no_ceiling() {
         anchors: &anchors,
     };
     let policy = ringfence_policy::load(&request, &files).unwrap();
-    assert_eq!(
-        support::paths(&policy.filesystem.write),
-        ["E:\\y", "\\\\server\\share\\x"]
-    );
+    let mut roots = support::paths(&policy.filesystem.write);
+    roots.sort_unstable();
+    assert_eq!(roots, ["E:\\y", "\\\\server\\share\\x"]);
 }
