@@ -256,6 +256,8 @@ fn rules() -> impl Strategy<Value = HostRule> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn parsing_never_panics(text in ".{0,80}") {
         let _ = Host::parse(&text);

@@ -7,6 +7,7 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -96,14 +97,17 @@ fn limit<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug + Clone + 
     ))
 }
 
+/// The policies whose rules are replaced, one for each system; parsed once, since there is one strategy per case.
+static BASES: LazyLock<[Policy; 2]> = LazyLock::new(|| {
+    [linux(), windows()].map(|anchors| {
+        let mut base = load_profile("workspace", &anchors).unwrap();
+        base.environment.pass.clear();
+        base
+    })
+});
+
 fn policy(system: System) -> BoxedStrategy<Box<Policy>> {
-    let anchors = match system {
-        System::Linux => linux(),
-        System::Windows => windows(),
-    };
-    let mut base = load_profile("workspace", &anchors).unwrap();
-    // Every list is replaced below; cloning the long one would cost more than the meets.
-    base.environment.pass.clear();
+    let base = &BASES[usize::from(system == System::Windows)];
     let read = prop_oneof![
         rule(Just(())).prop_map(|rule| ReadScope::Host(rule.origin)),
         list(path(system)).prop_map(ReadScope::Roots),
