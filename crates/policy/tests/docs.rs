@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use ringfence_policy::{Overrides, PROFILES, PolicySource, Request, load, schema};
+use ringfence_policy::{Overrides, PROFILES, PolicySource, Request, RuleId, load, schema};
 use serde_json::Value;
 use support::{Memory, linux, windows};
 
