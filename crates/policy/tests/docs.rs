@@ -97,6 +97,11 @@ fn every_key_of_the_schema_is_described() {
     }
     assert!(missing.is_empty(), "{missing:?}");
     assert!(
+        RuleId::WORDS
+            .iter()
+            .all(|rule| DOCUMENT.contains(&format!("`{rule}`")))
+    );
+    assert!(
         PROFILES
             .iter()
             .all(|profile| DOCUMENT.contains(&format!("| `{profile}` |")))
