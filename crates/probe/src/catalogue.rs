@@ -94,11 +94,7 @@ impl Probe {
 
 impl std::fmt::Debug for Probe {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Probe")
-            .field("name", &self.name)
-            .field("class", &self.class)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Probe").field("name", &self.name).field("class", &self.class).finish_non_exhaustive()
     }
 }
 
@@ -114,8 +110,10 @@ pub enum Class {
     Hide,
     /// Taking the boundary down: mounts, roots, namespaces.
     Mount,
-    /// Reaching other processes, or outliving the run.
+    /// Reaching other processes.
     Process,
+    /// Outliving the run.
+    Survive,
     /// Using more than a limit allows.
     Limit,
     /// Reaching a Unix socket of the host.
@@ -144,11 +142,11 @@ impl Class {
             Self::Write | Self::State => Some("filesystem.write"),
             Self::Protect => Some("filesystem.protect"),
             Self::Hide => Some("filesystem.hide"),
-            Self::Process => Some("process.tree"),
+            Self::Survive => Some("process.tree"),
             Self::Socket => Some("network.unix_sockets"),
             Self::Network => Some("network"),
             Self::Environment => Some("environment"),
-            Self::Mount | Self::Limit | Self::Ipc | Self::Kernel | Self::Privilege => None,
+            Self::Process | Self::Mount | Self::Limit | Self::Ipc | Self::Kernel | Self::Privilege => None,
         }
     }
 
@@ -161,6 +159,7 @@ impl Class {
             Self::Hide => "hide",
             Self::Mount => "mount",
             Self::Process => "process",
+            Self::Survive => "survive",
             Self::Limit => "limit",
             Self::Socket => "socket",
             Self::Ipc => "ipc",
@@ -244,6 +243,8 @@ pub enum Wiring {
     InputDirectory,
     /// The probe is told the process id of whoever starts the run.
     Starter,
+    /// The run is started by a shell of the same user, which waits for it.
+    Shell,
     /// The run is started from a terminal.
     Terminal,
     /// The probe stays until its standard input ends.
@@ -277,11 +278,7 @@ pub fn catalogue() -> &'static [Probe] {
             #[cfg(target_os = "linux")]
             crate::linux::environment::PROBES,
         ];
-        tables
-            .concat()
-            .into_iter()
-            .filter(|probe| probe.system.is_this())
-            .collect()
+        tables.concat().into_iter().filter(|probe| probe.system.is_this()).collect()
     });
     &CATALOGUE
 }
@@ -304,19 +301,11 @@ mod tests {
         for probe in catalogue() {
             assert!(seen.insert(probe.name), "{} is listed twice", probe.name);
             assert!(
-                probe
-                    .name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                probe.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
                 "{}",
                 probe.name
             );
-            assert!(
-                probe.tries.ends_with('.'),
-                "{}: {:?} is not a sentence",
-                probe.name,
-                probe.tries
-            );
+            assert!(probe.tries.ends_with('.'), "{}: {:?} is not a sentence", probe.name, probe.tries);
         }
     }
 
