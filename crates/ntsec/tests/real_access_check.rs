@@ -2,6 +2,7 @@
 //! really write-restricted ones, which settles the readings of WRITE_RESTRICTED on the machine at hand.
 //!
 //! On Windows: `cargo test -p ringfence-ntsec --test real_access_check -- --nocapture`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(windows)]
 
 #[allow(

@@ -7,6 +7,7 @@
 //! - MAXIMUM_ALLOWED: Samba lets any denial win whatever the order, ignores OWNER RIGHTS, and gives nothing for a NULL DACL;
 //! - ACCESS_SYSTEM_SECURITY with a NULL DACL: Samba grants it without the privilege;
 //! - OWNER RIGHTS together with denials: Samba applies the former after the walk instead of in their place.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -5,6 +5,7 @@
 //! read and written; these functions are for SDDL. **No condition is ever evaluated here**: see
 //! [`Conditions`](crate::Conditions).
 
+use super::Domains;
 use super::parse::Cursor;
 use crate::Sid;
 use crate::error::{Error, SddlProblem, Structure};
@@ -350,57 +351,23 @@ fn finish(out: &mut [u8], place: usize) {
     out[place - 4..place].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Writes the condition of a callback ACE with its parentheses; `None` if the bytes are no expression.
+/// Writes the condition of a callback ACE with its parentheses; `None` if no text stands for exactly these bytes.
 pub(super) fn write(data: &[u8]) -> Option<String> {
-    let program = data.strip_prefix(SIGNATURE)?;
-    let mut reader = Reader::new(program, Structure::Condition);
-    // Every operand with the precedence of its outermost operator, so that no needless parentheses are written.
-    let mut stack: Vec<(String, Precedence)> = Vec::new();
-    // A hostile program could double the text with every operator; the result of honest ones is bounded by their length.
-    let limit = 16 * data.len() + 64;
-    while !reader.rest().is_empty() {
-        let code = reader.u8().ok()?;
-        let entry = match code {
-            0 if reader.rest().iter().all(|byte| *byte == 0) => break,
-            AND | OR => {
-                let (right, left) = (stack.pop()?, stack.pop()?);
-                let (symbol, level) = if code == AND {
-                    ("&&", Precedence::And)
-                } else {
-                    ("||", Precedence::Or)
-                };
-                (
-                    format!(
-                        "{} {symbol} {}",
-                        bracketed(left, level, false),
-                        bracketed(right, level, true)
-                    ),
-                    level,
-                )
-            }
-            NOT => (format!("!({})", stack.pop()?.0), Precedence::Unary),
-            EXISTS => (format!("Exists {}", stack.pop()?.0), Precedence::Unary),
-            NOT_EXISTS => (format!("Not_Exists {}", stack.pop()?.0), Precedence::Unary),
-            code => {
-                if let Some((name, _)) = MEMBERSHIPS.iter().find(|(_, known)| *known == code) {
-                    (format!("{name} {}", stack.pop()?.0), Precedence::Unary)
-                } else if let Some((name, _)) = RELATIONS.iter().find(|(_, known)| *known == code) {
-                    let (right, left) = (stack.pop()?.0, stack.pop()?.0);
-                    (format!("{left} {name} {right}"), Precedence::Unary)
-                } else {
-                    (literal(code, &mut reader, 0)?, Precedence::Unary)
-                }
-            }
-        };
-        if entry.0.len() > limit {
-            return None;
-        }
-        stack.push(entry);
-    }
-    match stack.as_slice() {
-        [(text, _)] => Some(format!("({text})")),
-        _ => None,
-    }
+    let text = decompile(data.strip_prefix(SIGNATURE)?)?;
+    // A program that text cannot express could come out as another condition; reading it back finds out.
+    let domains = Domains::default();
+    let again = parse(&mut Cursor::new(&text, &domains)).ok()?;
+    (again == data).then_some(text)
+}
+
+/// A part of the expression while it is put together.
+struct Operand {
+    text: String,
+    precedence: Precedence,
+    /// Levels of parentheses and negations, each of which costs a copy of the text.
+    depth: usize,
+    /// An attribute or a literal, which the operators on values take.
+    is_leaf: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -410,13 +377,98 @@ enum Precedence {
     Unary,
 }
 
-/// Parentheses where the grammar would otherwise read another tree; operators associate to the left.
-fn bracketed((text, inner): (String, Precedence), outer: Precedence, is_right: bool) -> String {
-    if inner < outer || (is_right && inner == outer) {
-        format!("({text})")
-    } else {
-        text
+fn decompile(program: &[u8]) -> Option<String> {
+    let mut reader = Reader::new(program, Structure::Condition);
+    let mut stack: Vec<Operand> = Vec::new();
+    let predicate = |text: String| Operand {
+        text,
+        precedence: Precedence::Unary,
+        depth: 0,
+        is_leaf: false,
+    };
+    while !reader.rest().is_empty() {
+        let code = reader.u8().ok()?;
+        let operand = match code {
+            0 if reader.rest().iter().all(|byte| *byte == 0) => break,
+            AND | OR => {
+                let (right, left) = (stack.pop()?, stack.pop()?);
+                let precedence = if code == AND {
+                    Precedence::And
+                } else {
+                    Precedence::Or
+                };
+                let mut joined = bracketed(left, precedence, false)?;
+                let right = bracketed(right, precedence, true)?;
+                joined
+                    .text
+                    .push_str(if code == AND { " && " } else { " || " });
+                joined.text.push_str(&right.text);
+                Operand {
+                    precedence,
+                    depth: joined.depth.max(right.depth),
+                    is_leaf: false,
+                    ..joined
+                }
+            }
+            NOT => {
+                let inner = stack.pop()?;
+                let depth = deeper(inner.depth)?;
+                Operand {
+                    depth,
+                    ..predicate(format!("!({})", inner.text))
+                }
+            }
+            EXISTS => predicate(format!("Exists {}", leaf(&mut stack)?)),
+            NOT_EXISTS => predicate(format!("Not_Exists {}", leaf(&mut stack)?)),
+            code => {
+                if let Some((name, _)) = MEMBERSHIPS.iter().find(|(_, known)| *known == code) {
+                    predicate(format!("{name} {}", leaf(&mut stack)?))
+                } else if let Some((name, _)) = RELATIONS.iter().find(|(_, known)| *known == code) {
+                    let (right, left) = (leaf(&mut stack)?, leaf(&mut stack)?);
+                    predicate(format!("{left} {name} {right}"))
+                } else {
+                    Operand {
+                        is_leaf: true,
+                        ..predicate(literal(code, &mut reader, 0)?)
+                    }
+                }
+            }
+        };
+        stack.push(operand);
     }
+    match stack.as_slice() {
+        [whole] => Some(format!("({})", whole.text)),
+        _ => None,
+    }
+}
+
+/// Parentheses where the grammar would otherwise read another tree; operators associate to the left.
+fn bracketed(operand: Operand, outer: Precedence, is_right: bool) -> Option<Operand> {
+    let inner = operand.precedence;
+    if inner < outer || (is_right && inner == outer) {
+        let depth = deeper(operand.depth)?;
+        Some(Operand {
+            text: format!("({})", operand.text),
+            precedence: Precedence::Unary,
+            depth,
+            is_leaf: false,
+        })
+    } else {
+        Some(operand)
+    }
+}
+
+/// The text of an operand that is an attribute or a literal.
+fn leaf(stack: &mut Vec<Operand>) -> Option<String> {
+    stack
+        .pop()
+        .filter(|operand| operand.is_leaf)
+        .map(|operand| operand.text)
+}
+
+/// One level more, unless reading the text back would refuse it.
+fn deeper(depth: usize) -> Option<usize> {
+    (depth < MAX_DEPTH).then_some(depth + 1)
 }
 
 fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
@@ -563,6 +615,8 @@ mod tests {
             b"none",
             b"artx",
             b"artx\x50\x05\0\0\0\x10\xff\0\0\0",
+            // `Exists` of a comparison: as text it would be a comparison of an existence.
+            b"artx\xf8\x02\0\0\0a\0\xf8\x02\0\0\0b\0\x80\x87\0\0\0",
         ] {
             assert_eq!(super::write(data), None, "{data:?}");
         }
