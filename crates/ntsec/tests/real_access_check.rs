@@ -54,6 +54,14 @@ fn desired(rng: &mut Rng) -> AccessMask {
     }
 }
 
+/// At most `count` SIDs, each once: the system may refuse a list that repeats itself.
+fn distinct(count: usize, rng: &mut Rng, pool: &[Sid]) -> Vec<Sid> {
+    let mut sids: Vec<Sid> = (0..count).map(|_| *rng.choose(pool)).collect();
+    sids.sort();
+    sids.dedup();
+    sids
+}
+
 struct Case {
     descriptor: SecurityDescriptor,
     desired: AccessMask,
@@ -134,10 +142,14 @@ fn restricted_tokens_agree() {
     let mut rng = Rng(2);
     for round in 0..8 {
         let pool = pool(&base);
-        let deny_only: Vec<Sid> = (0..rng.below(3)).map(|_| *rng.choose(&pool)).collect();
-        let mut restricting: Vec<Sid> = (0..=rng.below(5)).map(|_| *rng.choose(&pool)).collect();
-        restricting.sort();
-        restricting.dedup();
+        let deny_only = {
+            let count = rng.below(3);
+            distinct(count, &mut rng, &pool)
+        };
+        let restricting = {
+            let count = 1 + rng.below(5);
+            distinct(count, &mut rng, &pool)
+        };
         let made = real.restrict(0, &deny_only, &restricting).unwrap();
         let model = base.restrict(&Restriction {
             deny_only,
@@ -217,6 +229,15 @@ fn which_reading_of_write_restricted_holds() {
     println!(
         "WRITE_RESTRICTED covers, for a directory: {}",
         ObjectType::Directory.describe(covered)
+    );
+
+    let owned = SecurityDescriptor::new(*base.user(), *base.primary_group(), Acl::new());
+    let implied = caller
+        .access_check(&owned, AccessMask::MAXIMUM_ALLOWED, ObjectType::File)
+        .unwrap();
+    println!(
+        "an owner that is no restricting SID has: {}",
+        ObjectType::File.describe(implied)
     );
 
     let mut holds = WriteReading::ALL.map(|reading| (reading, true));

@@ -137,6 +137,8 @@ mod tests {
             b"none",
             b"artx",
             b"artx\x50\x05\0\0\0\x10\xff\0\0\0",
+            // A lone SID where text always makes a list: reading the text back would give other bytes.
+            b"artx\x51\x0c\0\0\0\x01\x01\0\0\0\0\0\x01\0\0\0\0\x89\0\0",
             // `Exists` of a comparison: as text it would be a comparison of an existence.
             b"artx\xf8\x02\0\0\0a\0\xf8\x02\0\0\0b\0\x80\x87\0\0\0",
         ] {
