@@ -54,8 +54,9 @@ fn desired(rng: &mut Rng) -> AccessMask {
     }
 }
 
-/// At most `count` SIDs, each once: the system may refuse a list that repeats itself.
-fn distinct(count: usize, rng: &mut Rng, pool: &[Sid]) -> Vec<Sid> {
+/// From `least` to `most` SIDs, each once: the system may refuse a list that repeats itself.
+fn distinct(rng: &mut Rng, least: usize, most: usize, pool: &[Sid]) -> Vec<Sid> {
+    let count = least + rng.below(most - least + 1);
     let mut sids: Vec<Sid> = (0..count).map(|_| *rng.choose(pool)).collect();
     sids.sort();
     sids.dedup();
@@ -142,14 +143,8 @@ fn restricted_tokens_agree() {
     let mut rng = Rng(2);
     for round in 0..8 {
         let pool = pool(&base);
-        let deny_only = {
-            let count = rng.below(3);
-            distinct(count, &mut rng, &pool)
-        };
-        let restricting = {
-            let count = 1 + rng.below(5);
-            distinct(count, &mut rng, &pool)
-        };
+        let deny_only = distinct(&mut rng, 0, 2, &pool);
+        let restricting = distinct(&mut rng, 1, 5, &pool);
         let made = real.restrict(0, &deny_only, &restricting).unwrap();
         let model = base.restrict(&Restriction {
             deny_only,
