@@ -173,7 +173,10 @@ pub struct Boundary {
     pub hide: Vec<PathBuf>,
 
     /// How much of the network the command has
-    #[arg(long, value_name = "MODE", value_enum, help_heading = "Network")]
+    ///
+    /// off: none but a loopback interface of its own. allowlist: the allowed hosts, through the proxy of ringfence.
+    /// open: the network of the host, unconfined.
+    #[arg(long, value_name = "MODE", value_parser = one_of::<NetworkMode>(NetworkMode::WORDS), help_heading = "Network")]
     pub network: Option<NetworkMode>,
     /// Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, help_heading = "Network")]
