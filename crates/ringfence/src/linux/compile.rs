@@ -24,6 +24,16 @@ pub(super) fn compile(
     temporary: Option<&Path>,
     umask: u32,
 ) -> Result<Script, Error> {
+    let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
+    if plan.mechanism == Mechanism::Namespaces
+        && !isolated.iter().all(|one| plan.namespaces.contains(one))
+    {
+        let advice = "a plan is only carried out as it was made";
+        return Err(Error::Unsupported {
+            what: "a plan of namespaces without its own".into(),
+            advice: advice.into(),
+        });
+    }
     let fill = |text: &OsStr| fill_in(text, temporary);
     let argv = command
         .argv

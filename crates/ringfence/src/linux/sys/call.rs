@@ -418,6 +418,12 @@ pub(crate) fn reap() -> Result<Option<(i32, i32)>> {
     Ok((pid != 0).then(|| (as_fd(pid), status)))
 }
 
+/// This process's id in its own PID namespace (getpid(2)).
+pub(crate) fn process_id() -> i32 {
+    // SAFETY: no arguments.
+    unsafe { raw(libc::SYS_getpid, [0; 6]) }.map_or(0, as_fd)
+}
+
 /// Waits until a child ended (wait4(2)).
 pub(crate) fn wait_for_any() -> Result<()> {
     // SAFETY: nothing is asked for but the wait itself.

@@ -123,7 +123,7 @@ fn prepare_and_wait(
             call::close(standard);
         }
     }
-    wait(command, ends, script.lock_in)
+    wait(command, ends)
 }
 
 /// What the command's process needs beside the script.
@@ -235,7 +235,7 @@ fn execute(script: &mut Script) -> Errno {
 }
 
 /// Waits for the command, passes signals on, and ends with it.
-fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
+fn wait(command: i32, ends: Ends) -> ! {
     let mut children = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is initialised by sigemptyset(3) before it is used; both calls only write to it.
     let signals = unsafe {
@@ -250,7 +250,7 @@ fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
     loop {
         while let Ok(Some((pid, status))) = call::reap() {
             if pid == command {
-                end_all(lock_in);
+                end_all();
                 call::write(ends.status, &Ended::now(status).to_bytes()).unwrap_or_default();
                 call::exit(0);
             }
@@ -278,7 +278,7 @@ fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
                 Ok(1) => call::kill(command, i32::from(signal[0])).unwrap_or_default(),
                 // The supervisor is gone.
                 _ => {
-                    end_all(lock_in);
+                    end_all();
                     call::exit(0);
                 }
             }
@@ -287,15 +287,14 @@ fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
 }
 
 /// Ends every other process of the run, and returns when none is left.
-fn end_all(lock_in: LockIn) {
-    match lock_in {
-        // In a PID namespace all processes but this one, whatever they are doing, are ended by one call, and become
-        // children of this one.
-        LockIn::Init => {
-            call::kill(-1, libc::SIGKILL).unwrap_or_default();
-            while call::wait_for_any().is_ok() {}
-        }
-        LockIn::Command => end_descendants(),
+fn end_all() {
+    // In a PID namespace of its own this is process 1, and one call ends all others there, which become its children.
+    // Anywhere else the same call would end every process of the user.
+    if call::process_id() == 1 {
+        call::kill(-1, libc::SIGKILL).unwrap_or_default();
+        while call::wait_for_any().is_ok() {}
+    } else {
+        end_descendants();
     }
 }
 
