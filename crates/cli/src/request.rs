@@ -30,11 +30,12 @@ pub(crate) fn policy_file(file: &Path, anchors: &Anchors) -> Result<Policy, Fail
 }
 
 /// Loads the policy that applies without flags, held under the managed policy of the machine.
-pub(crate) fn default_policy() -> Result<Policy, Failure> {
+#[cfg(target_os = "linux")]
+pub(crate) fn default_policy(workspace: &Path) -> Result<Policy, Failure> {
     load(
         PolicySource::Profile(DEFAULT_PROFILE.to_owned()),
         Overrides::default(),
-        &anchors(None)?,
+        &anchors(Some(workspace))?,
     )
 }
 
