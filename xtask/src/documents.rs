@@ -19,19 +19,14 @@ const README_LINES: usize = 140;
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut pages = HashMap::new();
     for path in markdown_files(root)? {
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         pages.insert(path, Page::parse(&text));
     }
     let mut faults = Vec::new();
     for (path, page) in &pages {
         let name = path.strip_prefix(root).unwrap_or(path);
         let found = page.faults(path, name, &pages);
-        faults.extend(
-            found
-                .into_iter()
-                .map(|(line, fault)| format!("{}:{line}: {fault}", name.display())),
-        );
+        faults.extend(found.into_iter().map(|(line, fault)| format!("{}:{line}: {fault}", name.display())));
     }
     if !faults.is_empty() {
         faults.sort();
@@ -53,24 +48,16 @@ struct Page {
 
 impl Page {
     fn parse(text: &str) -> Self {
-        let mut page = Self {
-            lines: text.lines().count(),
-            headings: Vec::new(),
-            links: Vec::new(),
-            code: Vec::new(),
-        };
+        let mut page = Self { lines: text.lines().count(), headings: Vec::new(), links: Vec::new(), code: Vec::new() };
         let line_of = |offset: usize| text[..offset].matches('\n').count() + 1;
         let mut heading: Option<String> = None;
         let mut block: Option<(usize, String, String)> = None;
         for (event, range) in Parser::new(text).into_offset_iter() {
             match event {
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-                Event::End(TagEnd::Heading(_)) => page
-                    .headings
-                    .extend(heading.take().map(|text| fragment(&text))),
+                Event::End(TagEnd::Heading(_)) => page.headings.extend(heading.take().map(|text| fragment(&text))),
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                    page.links
-                        .push((line_of(range.start), dest_url.into_string()));
+                    page.links.push((line_of(range.start), dest_url.into_string()));
                 }
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
                     block = Some((line_of(range.start), info.into_string(), String::new()));
@@ -89,12 +76,7 @@ impl Page {
         page
     }
 
-    fn faults(
-        &self,
-        path: &Path,
-        name: &Path,
-        pages: &HashMap<PathBuf, Page>,
-    ) -> Vec<(usize, String)> {
+    fn faults(&self, path: &Path, name: &Path, pages: &HashMap<PathBuf, Page>) -> Vec<(usize, String)> {
         let mut faults = Vec::new();
         for (line, link) in &self.links {
             faults.extend(link_fault(path, link, pages).map(|fault| (*line, fault)));
@@ -104,23 +86,17 @@ impl Page {
             match words.next() {
                 Some("console" | "trycmd") => {
                     if !is_executed(name) && !words.any(|word| word == "ignore") {
-                        faults.push((
-                            *line,
-                            "this console block is executed by no test".to_owned(),
-                        ));
+                        faults.push((*line, "this console block is executed by no test".to_owned()));
                     }
                 }
-                Some("sh" | "bash" | "shell") => faults.extend(
-                    commands(content).filter_map(|command| Some((*line, command_fault(&command)?))),
-                ),
+                Some("sh" | "bash" | "shell") => {
+                    faults.extend(commands(content).filter_map(|command| Some((*line, command_fault(&command)?))))
+                }
                 _ => {}
             }
         }
         if name == Path::new("README.md") && self.lines > README_LINES {
-            faults.push((
-                self.lines,
-                format!("the README may have {README_LINES} lines"),
-            ));
+            faults.push((self.lines, format!("the README may have {README_LINES} lines")));
         }
         faults
     }
@@ -133,43 +109,31 @@ fn is_executed(name: &Path) -> bool {
 
 fn link_fault(from: &Path, link: &str, pages: &HashMap<PathBuf, Page>) -> Option<String> {
     // A colon before any slash is a scheme: elsewhere's affair.
-    if link
-        .split('/')
-        .next()
-        .is_some_and(|start| start.contains(':'))
-    {
+    if link.split('/').next().is_some_and(|start| start.contains(':')) {
         return None;
     }
-    let (file, fragment) = link
-        .split_once('#')
-        .map_or((link, None), |(file, fragment)| (file, Some(fragment)));
-    let target = if file.is_empty() {
-        from.to_owned()
-    } else {
-        normal(&from.parent()?.join(file))
-    };
+    let (file, fragment) = link.split_once('#').map_or((link, None), |(file, fragment)| (file, Some(fragment)));
+    let target = if file.is_empty() { from.to_owned() } else { normal(&from.parent()?.join(file)) };
     if !target.exists() {
         return Some(format!("the link {link} leads to nothing"));
     }
     let fragment = fragment?;
     let page = pages.get(&target)?;
-    (!page.headings.iter().any(|heading| heading == fragment))
-        .then(|| format!("the link {link} names no heading"))
+    (!page.headings.iter().any(|heading| heading == fragment)).then(|| format!("the link {link} names no heading"))
 }
 
 /// Returns `path` without `.` and `..`: what a link means, whatever symbolic links there are.
 fn normal(path: &Path) -> PathBuf {
-    path.components()
-        .fold(PathBuf::new(), |mut normal, component| {
-            match component {
-                Component::CurDir => {}
-                Component::ParentDir => {
-                    normal.pop();
-                }
-                component => normal.push(component),
+    path.components().fold(PathBuf::new(), |mut normal, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
             }
-            normal
-        })
+            component => normal.push(component),
+        }
+        normal
+    })
 }
 
 /// The fragment that renderers give a heading: lower case, spaces as dashes, no punctuation.
@@ -187,23 +151,13 @@ fn fragment(heading: &str) -> String {
 
 /// The simple commands of a shell block as words: lines, joined where they end in a backslash, cut at `|`, `;` and `&&`.
 fn commands(content: &str) -> impl Iterator<Item = Vec<String>> {
-    let lines: Vec<String> = content
-        .replace("\\\n", " ")
-        .lines()
-        .map(str::to_owned)
-        .collect();
+    let lines: Vec<String> = content.replace("\\\n", " ").lines().map(str::to_owned).collect();
     lines.into_iter().flat_map(|line| {
         let line = line.trim_start().trim_start_matches("$ ").to_owned();
         let words: Vec<String> = shlex::split(&line).unwrap_or_default();
         words
             .split(|word| matches!(word.as_str(), "|" | "||" | "&&" | ";" | "&"))
-            .map(|words| {
-                words
-                    .iter()
-                    .skip_while(|word| word.contains('='))
-                    .cloned()
-                    .collect()
-            })
+            .map(|words| words.iter().skip_while(|word| word.contains('=')).cloned().collect())
             .collect::<Vec<Vec<String>>>()
     })
 }
@@ -213,28 +167,19 @@ fn command_fault(words: &[String]) -> Option<String> {
         return None;
     }
     // What the shell would take is not ours to parse.
-    let words = words
-        .iter()
-        .take_while(|word| !word.starts_with(['>', '<']) && !word.starts_with("2>"));
-    let error = ringfence_cli::cli::definition()
-        .try_get_matches_from(words)
-        .err()?;
+    let words = words.iter().take_while(|word| !word.starts_with(['>', '<']) && !word.starts_with("2>"));
+    let error = ringfence_cli::cli::definition().try_get_matches_from(words).err()?;
     if !error.use_stderr() {
         return None;
     }
     let text = error.to_string();
-    Some(format!(
-        "the command does not fit the command line: {}",
-        text.lines().next().unwrap_or_default()
-    ))
+    Some(format!("the command does not fit the command line: {}", text.lines().next().unwrap_or_default()))
 }
 
 /// Every Markdown file of the repository; not those of build results.
 fn markdown_files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in
-        fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))?
-    {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
         let entry = entry?;
         let path = entry.path();
         if entry.file_type()?.is_dir() {
@@ -261,43 +206,23 @@ mod tests {
     fn faults_of(text: &str) -> String {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("docs")).unwrap();
-        fs::write(
-            root.path().join("docs/there.md"),
-            "# A heading, with `code`\n",
-        )
-        .unwrap();
+        fs::write(root.path().join("docs/there.md"), "# A heading, with `code`\n").unwrap();
         fs::write(root.path().join("page.md"), text).unwrap();
-        check(root.path())
-            .err()
-            .map_or_else(String::new, |error| error.to_string())
+        check(root.path()).err().map_or_else(String::new, |error| error.to_string())
     }
 
     #[test]
     fn links_must_lead_somewhere() {
-        assert_eq!(
-            faults_of("[a](docs/there.md) [b](docs/there.md#a-heading-with-code) [c](#x)\n\n# X\n"),
-            ""
-        );
-        assert_eq!(
-            faults_of("[a](https://example.com/x) [b](mailto:a@example.com)"),
-            ""
-        );
-        assert_eq!(
-            faults_of("\n[a](docs/gone.md)"),
-            "page.md:2: the link docs/gone.md leads to nothing"
-        );
-        assert_eq!(
-            faults_of("[a](docs/there.md#b)"),
-            "page.md:1: the link docs/there.md#b names no heading"
-        );
+        assert_eq!(faults_of("[a](docs/there.md) [b](docs/there.md#a-heading-with-code) [c](#x)\n\n# X\n"), "");
+        assert_eq!(faults_of("[a](https://example.com/x) [b](mailto:a@example.com)"), "");
+        assert_eq!(faults_of("\n[a](docs/gone.md)"), "page.md:2: the link docs/gone.md leads to nothing");
+        assert_eq!(faults_of("[a](docs/there.md#b)"), "page.md:1: the link docs/there.md#b names no heading");
     }
 
     #[test]
     fn commands_must_fit_the_command_line() {
         assert_eq!(
-            faults_of(
-                "```sh\nringfence run --offline -- make | tee log\nA=1 ringfence log \\\n  --json > x\n```"
-            ),
+            faults_of("```sh\nringfence run --offline -- make | tee log\nA=1 ringfence log \\\n  --json > x\n```"),
             ""
         );
         let faults = faults_of("```sh\nmake && ringfence run --of -- make\n```");
@@ -310,9 +235,6 @@ mod tests {
     #[test]
     fn console_blocks_must_be_executed() {
         assert_eq!(faults_of("```console,ignore\n$ true\n```"), "");
-        assert_eq!(
-            faults_of("```console\n$ true\n```"),
-            "page.md:1: this console block is executed by no test"
-        );
+        assert_eq!(faults_of("```console\n$ true\n```"), "page.md:1: this console block is executed by no test");
     }
 }

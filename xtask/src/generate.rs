@@ -30,15 +30,12 @@ pub(crate) fn generate(arguments: &Arguments) -> Result<()> {
         // Start anew, or the page of a subcommand that is no more would stay.
         let directory = root.join(directory);
         if directory.exists() {
-            fs::remove_dir_all(&directory)
-                .with_context(|| format!("cannot empty {}", directory.display()))?;
+            fs::remove_dir_all(&directory).with_context(|| format!("cannot empty {}", directory.display()))?;
         }
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
     for (path, content) in &wanted {
-        fs::write(root.join(path), content)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(root.join(path), content).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -54,9 +51,7 @@ fn check(root: &Path, wanted: &BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
         }
     }
     for directory in [MAN, COMPLETIONS] {
-        for entry in fs::read_dir(root.join(directory))
-            .with_context(|| format!("cannot list {directory}"))?
-        {
+        for entry in fs::read_dir(root.join(directory)).with_context(|| format!("cannot list {directory}"))? {
             let path = Path::new(directory).join(entry?.file_name());
             if !wanted.contains_key(&path) {
                 differences.push(format!("{} is generated from nothing", path.display()));
@@ -77,32 +72,19 @@ fn files() -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     man_pages(&definition, &mut files)?;
     for shell in Shell::value_variants() {
         let mut content = Vec::new();
-        clap_complete::generate(
-            *shell,
-            &mut ringfence_cli::cli::definition(),
-            "ringfence",
-            &mut content,
-        );
-        files.insert(
-            Path::new(COMPLETIONS).join(completion_file(*shell)),
-            content,
-        );
+        clap_complete::generate(*shell, &mut ringfence_cli::cli::definition(), "ringfence", &mut content);
+        files.insert(Path::new(COMPLETIONS).join(completion_file(*shell)), content);
     }
     Ok(files)
 }
 
 /// One page for the command and one for each subcommand, however deep: `ringfence-policy-check.1`.
 fn man_pages(command: &Command, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    let man = clap_mangen::Man::new(command.clone())
-        .manual("ringfence manual")
-        .date("");
+    let man = clap_mangen::Man::new(command.clone()).manual("ringfence manual").date("");
     let mut content = Vec::new();
     man.render(&mut content)?;
     files.insert(Path::new(MAN).join(man.get_filename()), content);
-    command
-        .get_subcommands()
-        .filter(|sub| !sub.is_hide_set())
-        .try_for_each(|sub| man_pages(sub, files))
+    command.get_subcommands().filter(|sub| !sub.is_hide_set()).try_for_each(|sub| man_pages(sub, files))
 }
 
 /// The name that each shell looks for.
@@ -135,11 +117,7 @@ mod tests {
         fs::write(root.path().join(MAN).join("a.1"), "old").unwrap();
         fs::write(root.path().join(MAN).join("c.1"), "").unwrap();
         let error = check(root.path(), &wanted).unwrap_err().to_string();
-        for part in [
-            "a.1 is not up to date",
-            "b.1: ",
-            "c.1 is generated from nothing",
-        ] {
+        for part in ["a.1 is not up to date", "b.1: ", "c.1 is generated from nothing"] {
             assert!(error.contains(part), "{error}");
         }
         fs::write(root.path().join(MAN).join("a.1"), "new").unwrap();

@@ -172,7 +172,7 @@ pub enum PathError {
     OtherHome,
     /// A path of the other system.
     #[error(
-        "a path of {0}, which this is not: keep such rules in a file of their own and extend it there"
+        "a path of the other system ({0}): keep such rules in a file of their own and extend it there"
     )]
     Foreign(System),
     /// A backslash on Linux.
@@ -194,7 +194,7 @@ pub enum PathError {
     #[error("`{0}` is a device on Windows, whatever the directory: choose another name")]
     Reserved(String),
     /// `@something`.
-    #[error("unknown set; possible here: {}; for a file of that name write \"./{text}\"", if .known.is_empty() { "none" } else { known })]
+    #[error("{}; for a file of that name write \"./{text}\"", no_such_set(.known))]
     UnknownSet {
         /// What was written.
         text: String,
@@ -228,6 +228,14 @@ impl PathError {
             Self::Reserved(_) => "path-reserved",
             Self::UnknownSet { .. } => "path-unknown-set",
         }
+    }
+}
+
+fn no_such_set(known: &str) -> String {
+    if known.is_empty() {
+        "no set is possible here".to_owned()
+    } else {
+        format!("no such set; possible here: {known}")
     }
 }
 

@@ -13,6 +13,7 @@ use crate::names::{NetworkMode, Verdict};
 use crate::origin::{Origin, Rule};
 use crate::path::{PathKey, TreeIndex};
 use crate::policy::{Hide, Policy, Protect, ReadScope};
+use crate::printable::printable;
 use crate::secrets::{runtime_locations, secret_locations};
 
 /// A verdict and the rule that it rests on; what `ringfence why` prints.
@@ -112,7 +113,7 @@ impl fmt::Display for Decision<'_> {
                 f,
                 " ({} \"{}\", {})",
                 rule.key,
-                rule.value.escape_debug(),
+                printable(&rule.value),
                 rule.origin
             ),
             None => Ok(()),

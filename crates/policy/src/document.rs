@@ -295,7 +295,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("test.expect", "\"allow\" or \"deny\": `expect = \"deny\"`"),
 ];
 
-/// What the value of a key has to be. Entries of `environment.set` share one sentence.
+/// What the value of a key has to be.
 pub(crate) fn expectation(key: &str) -> &'static str {
     let key = if key.starts_with("environment.set.") {
         "environment.set"

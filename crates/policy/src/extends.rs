@@ -103,6 +103,7 @@ fn beside(text: &str, source: &Source, anchors: &Anchors) -> PathBuf {
     if let (Some(below), Some(home)) = (text.strip_prefix("~/"), &anchors.home) {
         return home.join(below);
     }
+    let text = text.strip_prefix("./").unwrap_or(text);
     match &source.author {
         Author::File { path, .. } => path.parent().unwrap_or(Path::new("")).join(text),
         Author::Builtin(_) => PathBuf::from(text),

@@ -8,6 +8,8 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::printable::printable;
+
 /// The host of a connection, in normal form.
 ///
 /// The forms follow the host parser of the WHATWG URL Standard (§3.5), because that is what browsers, Node and curl-like
@@ -231,7 +233,7 @@ pub enum HostError {
     #[error("no port: write a number from 1 to 65535, or `*` for every port")]
     Port,
     /// A URL.
-    #[error("a URL where a host is needed: write \"{0}\"")]
+    #[error("a URL where a host is needed: write \"{}\"", printable(.0))]
     Url(String),
     /// A path after the host.
     #[error("a path cannot be matched, TLS hides it: write the host alone")]

@@ -27,6 +27,7 @@ mod overrides;
 mod parse;
 mod path;
 mod policy;
+mod printable;
 mod profile;
 mod refuse;
 mod schema;

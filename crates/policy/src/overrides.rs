@@ -1,22 +1,23 @@
 //! What flags change in a policy.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::anchor::{Anchors, PathError, PathRole};
 use crate::error::PolicyError;
 use crate::host_rule::HostRule;
-use crate::layer::parse_count;
+use crate::layer::{parse_count, parse_hide, parse_path, parse_protect};
 use crate::limits::{ByteSize, Cpus, Timeout};
 use crate::names::{NetworkMode, RuleId};
 use crate::origin::{Origin, Rule};
-use crate::policy::{Hide, Policy, Protect, ReadScope};
+use crate::policy::{Policy, ReadScope};
 use crate::value_error::ValueError;
 use crate::variable::{VariablePattern, check_name};
 
 /// What flags add to (lists) or replace in (the rest) the user's policy. They never exceed the managed policy.
 ///
-/// Paths follow the rules of a policy file: relative to the workspace, `~` is the home directory.
+/// Paths follow the rules of a policy file: relative to the workspace, `~` is the home directory, `@git` and `@secrets`
+/// are sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--write`
@@ -99,22 +100,23 @@ impl Overrides {
         let files = &mut policy.filesystem;
         files
             .write
-            .extend(paths(&self.write, "--write", PathRole::Granted, anchors)?);
-        let read = paths(&self.read, "--read", PathRole::Named, anchors)?;
+            .extend(read_paths(&self.write, "--write", |text| {
+                parse_path(text, anchors, PathRole::Granted, "")
+            })?);
+        let read = read_paths(&self.read, "--read", |text| {
+            parse_path(text, anchors, PathRole::Named, "")
+        })?;
         if let ReadScope::Roots(roots) = &mut files.read {
             roots.extend(read);
         }
-        let hide = paths(&self.hide, "--hide", PathRole::Named, anchors)?;
-        files.hide.extend(
-            hide.into_iter()
-                .map(|rule| Rule::new(Hide::Path(rule.value), rule.origin)),
-        );
-        let protect = paths(&self.protect, "--protect", PathRole::Named, anchors)?;
-        files.protect.extend(
-            protect
-                .into_iter()
-                .map(|rule| Rule::new(Protect::Path(rule.value), rule.origin)),
-        );
+        files.hide.extend(read_paths(&self.hide, "--hide", |text| {
+            parse_hide(text, anchors)
+        })?);
+        files
+            .protect
+            .extend(read_paths(&self.protect, "--protect", |text| {
+                parse_protect(text, anchors)
+            })?);
         Ok(())
     }
 
@@ -148,12 +150,10 @@ impl Overrides {
         network
             .allow
             .extend(rules(self.allow.iter().cloned(), "--allow"));
-        network.unix_sockets.extend(paths(
-            &self.unix_sockets,
-            "--unix-socket",
-            PathRole::Named,
-            anchors,
-        )?);
+        let socket = |text: &str| parse_path(text, anchors, PathRole::Named, "");
+        network
+            .unix_sockets
+            .extend(read_paths(&self.unix_sockets, "--unix-socket", socket)?);
         Ok(())
     }
 }
@@ -170,18 +170,13 @@ fn rules<T>(values: impl IntoIterator<Item = T>, flag: &str) -> impl Iterator<It
         .map(move |value| Rule::new(value, Origin::flag(flag)))
 }
 
-fn paths(
+fn read_paths<T>(
     written: &[PathBuf],
     flag: &'static str,
-    role: PathRole,
-    anchors: &Anchors,
-) -> Result<Vec<Rule<PathBuf>>, PolicyError> {
-    let resolve = |path: &Path| {
-        let text = path.to_str().ok_or(PathError::NotUtf8)?;
-        anchors.resolve(text, role)
-    };
-    let rule = |path: &PathBuf| match resolve(path) {
-        Ok(resolved) => Ok(Rule::new(resolved, Origin::flag(flag))),
+    read: impl Fn(&str) -> Result<T, PathError>,
+) -> Result<Vec<Rule<T>>, PolicyError> {
+    let rule = |path: &PathBuf| match path.to_str().ok_or(PathError::NotUtf8).and_then(&read) {
+        Ok(value) => Ok(Rule::new(value, Origin::flag(flag))),
         Err(problem) => Err(PolicyError::Path {
             at: Origin::flag(flag),
             key: "path".to_owned(),

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::document::{Document, expectation, keys_of};
 use crate::error::PolicyError;
+use crate::printable::printable;
 use crate::source::Source;
 use crate::value_error::nearest;
 
@@ -22,7 +23,7 @@ pub(crate) fn parse(source: &Source) -> Result<Document, PolicyError> {
             }
             shown => shown,
         };
-        let problem = error.message().replace('\n', ", ");
+        let problem = printable(&error.message().replace('\n', ", ")).into_owned();
         PolicyError::Syntax {
             at: source.origin(span.start),
             text: shown,

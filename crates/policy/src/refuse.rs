@@ -241,7 +241,10 @@ mod tests {
 
     #[test]
     fn linux() {
-        use RefusedRoot::*;
+        use RefusedRoot::{
+            AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile,
+        };
+        const SYSTEM: RefusedRoot = RefusedRoot::System;
         let anchors = Anchors {
             workspace: "/w".into(),
             home: Some("/data/home/me".into()),
@@ -262,26 +265,26 @@ mod tests {
             ("/home/other/project", None),
             ("/root", Some(UserProfile)),
             ("/root/project", None),
-            ("/etc", Some(System)),
-            ("/etc/cron.d", Some(System)),
+            ("/etc", Some(SYSTEM)),
+            ("/etc/cron.d", Some(SYSTEM)),
             ("/ETC", None),
             ("/etcetera", None),
-            ("/usr", Some(System)),
-            ("/usr/bin", Some(System)),
-            ("/usr/local/bin", Some(System)),
-            ("/usr/src", Some(System)),
+            ("/usr", Some(SYSTEM)),
+            ("/usr/bin", Some(SYSTEM)),
+            ("/usr/local/bin", Some(SYSTEM)),
+            ("/usr/src", Some(SYSTEM)),
             ("/usr/src/app", None),
             ("/var/lib/jenkins/workspace/x", None),
-            ("/var/lib/dpkg/info", Some(System)),
-            ("/opt", Some(System)),
+            ("/var/lib/dpkg/info", Some(SYSTEM)),
+            ("/opt", Some(SYSTEM)),
             ("/opt/project", None),
             ("/tmp", Some(SharedTemporary)),
             ("/tmp/x", None),
-            ("/dev/shm/x", Some(System)),
-            ("/run/user/1000", Some(System)),
-            ("/mnt", Some(System)),
+            ("/dev/shm/x", Some(SYSTEM)),
+            ("/run/user/1000", Some(SYSTEM)),
+            ("/mnt", Some(SYSTEM)),
             ("/mnt/c", Some(FileSystemRoot)),
-            ("/mnt/c/Windows/Temp", Some(System)),
+            ("/mnt/c/Windows/Temp", Some(SYSTEM)),
             ("/mnt/c/Users/Me", Some(UserProfile)),
             ("/mnt/c/Users/Me/AppData/Roaming", Some(AppData)),
             ("/mnt/c/Users/Me/project", None),
@@ -297,11 +300,14 @@ mod tests {
 
     #[test]
     fn windows() {
-        use RefusedRoot::*;
+        use RefusedRoot::{
+            AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile,
+        };
+        const SYSTEM: RefusedRoot = RefusedRoot::System;
         let anchors = Anchors {
             workspace: "C:\\w".into(),
             home: Some("D:\\Profiles\\Me".into()),
-            system: super::System::Windows,
+            system: System::Windows,
         };
         for (path, expected) in [
             ("C:\\", Some(FileSystemRoot)),
@@ -333,11 +339,11 @@ mod tests {
             ("C:\\Users\\other.", Some(UserProfile)),
             ("C:\\Users\\other\\AppData", Some(AppData)),
             ("C:\\Users\\other\\project", None),
-            ("C:\\Windows", Some(System)),
-            ("c:\\wINDOWS\\Temp", Some(System)),
-            ("C:\\Windows::$INDEX_ALLOCATION", Some(System)),
-            ("C:\\Program Files (x86)\\x", Some(System)),
-            ("C:\\ProgramData\\x", Some(System)),
+            ("C:\\Windows", Some(SYSTEM)),
+            ("c:\\wINDOWS\\Temp", Some(SYSTEM)),
+            ("C:\\Windows::$INDEX_ALLOCATION", Some(SYSTEM)),
+            ("C:\\Program Files (x86)\\x", Some(SYSTEM)),
+            ("C:\\ProgramData\\x", Some(SYSTEM)),
             ("C:\\src\\project", None),
         ] {
             assert_eq!(

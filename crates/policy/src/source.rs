@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::PolicyError;
 use crate::origin::Origin;
+use crate::printable::printable;
 
 /// A policy text that is being read, and who wrote it.
 #[derive(Debug)]
@@ -84,8 +85,8 @@ impl Source {
         let text = self.text.get(span.clone()).unwrap_or_default();
         let line = text.lines().next().unwrap_or_default();
         match line.char_indices().nth(60) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line.to_owned(),
+            Some((end, _)) => format!("{}…", printable(&line[..end])),
+            None => printable(line).into_owned(),
         }
     }
 

@@ -18,8 +18,8 @@ pub fn compose(
 ) -> Vec<(Text, Text)> {
     let mut variables = BTreeMap::new();
     for (name, value) in caller {
-        let passed = policy.pass.iter().any(|rule| name.to_str().is_some_and(|name| rule.value.matches(name)));
-        if passed {
+        // A name that is not UTF-8 matches no pattern.
+        if name.to_str().is_some_and(|name| policy.pass.iter().any(|rule| rule.value.matches(name))) {
             variables.insert(Text(name.clone()), Text(value.clone()));
         }
     }

@@ -19,10 +19,7 @@ pub(crate) struct OpenClose {
 
 /// Opens and closes a file many times and prints the nanoseconds that one pair of calls takes.
 pub(crate) fn open_close(arguments: &OpenClose) -> Result<()> {
-    let open = || {
-        File::open(&arguments.path)
-            .with_context(|| format!("cannot open {}", arguments.path.display()))
-    };
+    let open = || File::open(&arguments.path).with_context(|| format!("cannot open {}", arguments.path.display()));
     for _ in 0..arguments.calls / 10 {
         open()?;
     }
@@ -30,9 +27,6 @@ pub(crate) fn open_close(arguments: &OpenClose) -> Result<()> {
     for _ in 0..arguments.calls {
         open()?;
     }
-    println!(
-        "{}",
-        start.elapsed().as_nanos() / u128::from(arguments.calls.max(1))
-    );
+    println!("{}", start.elapsed().as_nanos() / u128::from(arguments.calls.max(1)));
     Ok(())
 }

@@ -61,9 +61,7 @@ impl Bound {
 /// Measures, prints, and with `--check` judges.
 pub(crate) fn spawn(arguments: &Arguments) -> Result<()> {
     let ringfence = match &arguments.ringfence {
-        Some(path) => path
-            .canonicalize()
-            .with_context(|| format!("cannot find {}", path.display()))?,
+        Some(path) => path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?,
         None => build()?,
     };
     let directory = crate::root().join("target/bench");
@@ -74,11 +72,7 @@ pub(crate) fn spawn(arguments: &Arguments) -> Result<()> {
     } else {
         print(&report);
     }
-    let missed = report
-        .bounds
-        .iter()
-        .filter(|bound| !bound.is_kept())
-        .count();
+    let missed = report.bounds.iter().filter(|bound| !bound.is_kept()).count();
     if arguments.check && missed > 0 {
         bail!("{missed} of {} bounds are not kept", report.bounds.len());
     }
@@ -89,18 +83,11 @@ pub(crate) fn spawn(arguments: &Arguments) -> Result<()> {
 fn build() -> Result<PathBuf> {
     let root = crate::root();
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "ringfence-cli",
-        ])
+        .args(["build", "--quiet", "--release", "--package", "ringfence-cli"])
         .current_dir(&root)
         .status()?;
     ensure!(status.success(), "cannot build ringfence");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("release/ringfence"))
 }
 
@@ -116,28 +103,20 @@ fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report>
             Err(error) => left_out.push((contestant.name.to_owned(), format!("{error:#}"))),
         }
     }
-    let start = interleave(&present, rounds, |contestant| {
-        contestant.time(&nothing, setting)
-    })?;
+    let start = interleave(&present, rounds, |contestant| contestant.time(&nothing, setting))?;
 
     let loops = open_close_loop(setting)?;
     let open_close = interleave(&present, rounds.div_ceil(20), |contestant| {
         let output = contestant.output(&loops, setting)?;
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(Duration::from_nanos(
-            text.trim().parse().context("the loop printed no number")?,
-        ))
+        Ok(Duration::from_nanos(text.trim().parse().context("the loop printed no number")?))
     })?;
 
     let search = ["grep", "-rc", workspace::WORD, "packages"].map(OsString::from);
-    let grep = interleave(&present, rounds.div_ceil(10), |contestant| {
-        contestant.time(&search, setting)
-    })?;
+    let grep = interleave(&present, rounds.div_ceil(10), |contestant| contestant.time(&search, setting))?;
 
-    let measured = present
-        .iter()
-        .find(|contestant| contestant.name == RINGFENCE)
-        .context("ringfence was not measured")?;
+    let measured =
+        present.iter().find(|contestant| contestant.name == RINGFENCE).context("ringfence was not measured")?;
     let bounds = vec![
         Bound {
             what: "start, against bwrap --unshare-all",
@@ -172,72 +151,46 @@ fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report>
             measured: Some(fs::metadata(ringfence)?.len() as f64 / 1e6),
         },
     ];
-    Ok(Report {
-        start,
-        open_close,
-        grep,
-        left_out,
-        bounds,
-    })
+    Ok(Report { start, open_close, grep, left_out, bounds })
 }
 
 /// The command that opens and closes a file, six directories deep, many times.
 fn open_close_loop(setting: &Setting) -> Result<Vec<OsString>> {
     let path = workspace::file(&setting.workspace, workspace::FILES / 2);
     let own = std::env::current_exe().context("cannot find this program")?;
-    Ok(vec![
-        own.into(),
-        inside::OPEN_CLOSE.into(),
-        path.into(),
-        "50000".into(),
-    ])
+    Ok(vec![own.into(), inside::OPEN_CLOSE.into(), path.into(), "50000".into()])
 }
 
 fn median(series: &[Series], name: &str) -> Option<f64> {
-    series
-        .iter()
-        .find(|series| series.name == name)
-        .map(|series| series.median_ns as f64)
+    series.iter().find(|series| series.name == name).map(|series| series.median_ns as f64)
 }
 
 fn ratio(series: &[Series], name: &str, against: &str) -> Option<f64> {
-    median(series, name)
-        .zip(median(series, against))
-        .map(|(one, other)| one / other)
+    median(series, name).zip(median(series, against)).map(|(one, other)| one / other)
 }
 
 fn print(report: &Report) {
     let mut page = String::new();
     for (title, unit, scale, series) in [
         ("Start and end of /bin/true", "ms", 1e6, &report.start),
-        (
-            "open+close of one file, six directories deep",
-            "µs",
-            1e3,
-            &report.open_close,
-        ),
+        ("open+close of one file, six directories deep", "µs", 1e3, &report.open_close),
         ("grep -rc over 3,000 files", "ms", 1e6, &report.grep),
     ] {
         let rounds = series.first().map_or(0, |series| series.rounds);
         page += &format!("{HEADING}{title}{HEADING:#} ({unit}, {rounds} rounds, interleaved)\n");
         let mut table = Table::indented(2);
-        table.heads(["", "median", "95 %", "x bare", "x bwrap"]);
+        table.heads(["", "best", "median", "95 %", "x bare", "x bwrap"]);
         for entry in series {
-            let against = |name| {
-                ratio(series, entry.name, name)
-                    .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
-            };
+            let against =
+                |name| ratio(series, entry.name, name).map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
             let numbers = [
+                format!("{:.2}", entry.best_ns as f64 / scale),
                 format!("{:.2}", entry.median_ns as f64 / scale),
                 format!("{:.2}", entry.p95_ns as f64 / scale),
                 against(BARE),
                 against(BWRAP),
             ];
-            table.row(
-                [Cell::new(entry.name)]
-                    .into_iter()
-                    .chain(numbers.map(|number| Cell::new(number).right())),
-            );
+            table.row([Cell::new(entry.name)].into_iter().chain(numbers.map(|number| Cell::new(number).right())));
         }
         page += &table.render();
         page.push('\n');
@@ -252,10 +205,8 @@ fn print(report: &Report) {
         };
         table.row([
             bound.what.into(),
-            Cell::new(bound.measured.map_or_else(String::new, |measured| {
-                format!("{measured:.2} {}", bound.unit)
-            }))
-            .right(),
+            Cell::new(bound.measured.map_or_else(String::new, |measured| format!("{measured:.2} {}", bound.unit)))
+                .right(),
             Cell::new(format!("at most {} {}", bound.limit, bound.unit)),
             Cell::new(verdict).style(style),
         ]);
@@ -278,12 +229,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_was_not_measured_is_not_kept() {
-        let bound = |measured| Bound {
-            what: "",
-            limit: 0.6,
-            unit: "x",
-            measured,
-        };
+        let bound = |measured| Bound { what: "", limit: 0.6, unit: "x", measured };
         assert!(bound(Some(0.6)).is_kept());
         assert!(!bound(Some(0.61)).is_kept());
         assert!(!bound(None).is_kept());

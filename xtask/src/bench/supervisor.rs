@@ -35,26 +35,15 @@ pub(crate) fn peak_memory(contestant: &Contestant, setting: &Setting) -> Result<
 
 /// Sums the peaks of a process and its descendants, down to the command.
 fn peak_of_tree(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))
-        .context("cannot read the status of a process")?;
-    let field = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
-    };
+    let status =
+        fs::read_to_string(format!("/proc/{process}/status")).context("cannot read the status of a process")?;
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     if field("Name:") == Some(COMMAND) {
         return Ok(0);
     }
-    let peak = field("VmHWM:")
-        .and_then(|text| text.strip_suffix(" kB"))
-        .context("no VmHWM")?;
+    let peak = field("VmHWM:").and_then(|text| text.strip_suffix(" kB")).context("no VmHWM")?;
     let own = peak.trim().parse::<u64>()? * 1024;
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))
         .context("cannot read the children of a process")?;
-    children
-        .split_whitespace()
-        .map(|child| peak_of_tree(child.parse()?))
-        .sum::<Result<u64>>()
-        .map(|below| own + below)
+    children.split_whitespace().map(|child| peak_of_tree(child.parse()?)).sum::<Result<u64>>().map(|below| own + below)
 }

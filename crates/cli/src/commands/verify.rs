@@ -1,5 +1,7 @@
 //! `ringfence verify`: every probe, outside and inside, and what held.
 
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::Style;
@@ -22,16 +24,34 @@ pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
     let mut flags = vec![format!("--mechanism={}", arguments.mechanism.as_str())];
     // A rule that is not held here would have every run refused. What it leaves open is shown, and not counted as held.
     flags.extend(weak.iter().map(|rule| format!("--accept-degraded={rule}")));
-    let fence = Fence { program: std::env::current_exe().map_err(stage)?, flags };
+    let fence = Fence {
+        program: std::env::current_exe().map_err(stage)?,
+        flags,
+    };
     let base = Base::make().map_err(stage)?;
-    let wanted = |probe: &&Probe| arguments.filter.as_deref().is_none_or(|text| probe.name.contains(text));
+    let wanted = |probe: &&Probe| {
+        arguments
+            .filter
+            .as_deref()
+            .is_none_or(|text| probe.name.contains(text))
+    };
+    let probes: Vec<&Probe> = catalogue().iter().filter(wanted).collect();
+    let mut progress = Progress::of(probes.len());
     let mut findings = Vec::new();
-    for probe in catalogue().iter().filter(wanted) {
+    for probe in probes {
+        progress.step();
         let verdict = judge(probe, &fence, &base.0, None).map_err(stage)?.verdict;
-        findings.push(Finding::new(probe, verdict, excuse(probe, arguments.mechanism, &weak)));
+        findings.push(Finding::new(
+            probe,
+            verdict,
+            excuse(probe, arguments.mechanism, &weak),
+        ));
     }
+    drop(progress);
     if findings.is_empty() {
-        return Err(Failure::NoProbe { filter: arguments.filter.clone().unwrap_or_default() });
+        return Err(Failure::NoProbe {
+            filter: arguments.filter.clone().unwrap_or_default(),
+        });
     }
     if arguments.json {
         let lines: Result<Vec<String>, _> = findings.iter().map(serde_json::to_string).collect();
@@ -56,6 +76,9 @@ struct Finding {
     detail: String,
 }
 
+/// How the refusal of a rule that cannot be held begins.
+const NOT_ENFORCED: &str = "error[not-enforced]";
+
 /// What a probe shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -66,6 +89,8 @@ enum Outcome {
     Open,
     /// It works neither inside nor outside: it shows nothing, and there is nothing to hold.
     NothingToHold,
+    /// It needs a rule that this machine cannot hold, so ringfence refused to run it.
+    Refused,
     /// It works inside, against the plan.
     Escaped,
     /// It could not be judged.
@@ -73,11 +98,18 @@ enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Held, Self::Open, Self::NothingToHold, Self::Escaped, Self::Failed];
+    const ALL: [Self; 6] = [
+        Self::Held,
+        Self::Open,
+        Self::NothingToHold,
+        Self::Refused,
+        Self::Escaped,
+        Self::Failed,
+    ];
 
     fn is_sound(self) -> bool {
         match self {
-            Self::Held | Self::Open | Self::NothingToHold => true,
+            Self::Held | Self::Open | Self::NothingToHold | Self::Refused => true,
             Self::Escaped | Self::Failed => false,
         }
     }
@@ -87,6 +119,7 @@ impl Outcome {
             Self::Held => ("held", GOOD),
             Self::Open => ("open", WARNING),
             Self::NothingToHold => ("nothing to hold", QUIET),
+            Self::Refused => ("refused", WARNING),
             Self::Escaped => ("ESCAPED", BAD),
             Self::Failed => ("NOT JUDGED", BAD),
         }
@@ -103,21 +136,35 @@ impl Finding {
                 None => (Outcome::Escaped, String::new()),
             },
             Verdict::NoControl(reason) => (Outcome::NothingToHold, reason),
-            Verdict::ControlFailed(reason) => (Outcome::Failed, format!("does not work outside: {reason}")),
+            Verdict::ControlFailed(reason) => {
+                (Outcome::Failed, format!("does not work outside: {reason}"))
+            }
+            Verdict::Broken(reason) if reason.contains(NOT_ENFORCED) => (Outcome::Refused, reason),
             Verdict::Broken(reason) => (Outcome::Failed, format!("did not run inside: {reason}")),
             _ => (Outcome::Failed, "this verdict is not known".to_owned()),
         };
-        Self { probe: probe.name, class: probe.class.name(), tries: probe.tries, result, detail }
+        Self {
+            probe: probe.name,
+            class: probe.class.name(),
+            tries: probe.tries,
+            result,
+            detail,
+        }
     }
 }
 
 /// Why the plan does not promise to hold a probe, where it does not.
 fn excuse(probe: &Probe, mechanism: Mechanism, weak: &[RuleId]) -> Option<String> {
-    let rule = weak.iter().find(|rule| probe.class.rule() == Some(rule.as_str()));
-    rule.map(|rule| format!("{rule} is not held by the kernel here: see ringfence plan")).or_else(|| {
-        let reason = probe.beyond_landlock.filter(|_| mechanism == Mechanism::Landlock)?;
-        Some(reason.to_owned())
-    })
+    let rule = weak
+        .iter()
+        .find(|rule| probe.class.rule() == Some(rule.as_str()));
+    rule.map(|rule| format!("{rule} is not held by the kernel here: see ringfence plan"))
+        .or_else(|| {
+            let reason = probe
+                .beyond_landlock
+                .filter(|_| mechanism == Mechanism::Landlock)?;
+            Some(reason.to_owned())
+        })
 }
 
 /// The rules of the default policy that this machine does not hold by its kernel.
@@ -126,20 +173,66 @@ fn weak_rules(mechanism: Mechanism) -> Result<Vec<RuleId>, Failure> {
     let policy = request::default_policy()?;
     let mut invocation = Invocation::here(vec!["true".into()])?;
     invocation.mechanism = run::mechanism(mechanism);
-    let plan = Plan::resolve(&policy, &Facts::probe(&policy, &invocation, &state)?, &invocation)?;
-    Ok(plan.rules().iter().filter(|planned| !planned.holds.is_kernel()).map(|planned| planned.rule).collect())
+    let plan = Plan::resolve(
+        &policy,
+        &Facts::probe(&policy, &invocation, &state)?,
+        &invocation,
+    )?;
+    Ok(plan
+        .rules()
+        .iter()
+        .filter(|planned| !planned.holds.is_kernel())
+        .map(|planned| planned.rule)
+        .collect())
+}
+
+/// How far the probes are, on a terminal only.
+struct Progress {
+    done: usize,
+    all: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn of(all: usize) -> Self {
+        Self {
+            done: 0,
+            all,
+            shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn step(&mut self) {
+        self.done += 1;
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\rway out {} of {}", self.done, self.all);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            // Back to the first column, and the rest of the line cleared (ECMA-48, EL).
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// The directory below which the probes find what they aim at; removed at the end.
 ///
 /// Not in `/tmp`, which a run has of its own, and not in the state directory, which is hidden from it.
-struct Base(std::path::PathBuf);
+struct Base(PathBuf);
 
 impl Base {
     fn make() -> std::io::Result<Self> {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).filter(|path| path.is_absolute());
+        let cache = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute());
         let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        let cache = cache.ok_or_else(|| std::io::Error::other("there is no home directory; set XDG_CACHE_HOME"))?;
+        let cache = cache.ok_or_else(|| {
+            std::io::Error::other("there is no home directory; set XDG_CACHE_HOME")
+        })?;
         let directory = cache.join(format!("ringfence-verify-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         Ok(Self(directory))
@@ -158,7 +251,11 @@ fn page(findings: &[Finding]) -> String {
     table.heads(["Way out", "Class", "Result", ""]);
     for finding in findings {
         let (word, style) = finding.result.shown();
-        let detail = if finding.detail.is_empty() { finding.tries } else { &finding.detail };
+        let detail = if finding.detail.is_empty() {
+            finding.tries
+        } else {
+            &finding.detail
+        };
         table.row([
             Cell::new(finding.probe),
             Cell::new(finding.class),
@@ -168,9 +265,23 @@ fn page(findings: &[Finding]) -> String {
     }
     let counts: Vec<String> = Outcome::ALL
         .iter()
-        .map(|result| (result, findings.iter().filter(|finding| finding.result == *result).count()))
+        .map(|result| {
+            (
+                result,
+                findings
+                    .iter()
+                    .filter(|finding| finding.result == *result)
+                    .count(),
+            )
+        })
         .filter(|(_, count)| *count > 0)
         .map(|(result, count)| format!("{count} {}", result.shown().0))
         .collect();
-    format!("{}\n{HEADING}{}{HEADING:#}, of {} ways out\n", table.render(), counts.join(", "), findings.len())
+    let total = findings.len();
+    let ways = if total == 1 { "way out" } else { "ways out" };
+    format!(
+        "{}\n{HEADING}{total} {ways}{HEADING:#}: {}\n",
+        table.render(),
+        counts.join(", ")
+    )
 }

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, Stage, Step, Strings};
+use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, Stage, StackBlock, Step, Strings};
 use super::{landlock, seccomp};
 use crate::Error;
 use crate::plan::linux::{
@@ -60,6 +60,7 @@ pub(super) fn compile(
         }),
         keep: command.keep_descriptors.clone(),
         umask,
+        stack: StackBlock::stack(),
     })
 }
 

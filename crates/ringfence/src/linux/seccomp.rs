@@ -48,13 +48,37 @@ pub(crate) fn compile(plan: &SeccompPlan) -> Vec<Instruction> {
         jump(JUMP_GREATER, LAST_KNOWN.min(X32_BIT), 0, 1),
         give(errno(SeccompAction::Enosys)),
     ];
-    for group in rules.chunk_by(|(a, _), (b, _)| a == b) {
-        let mut block: Vec<Instruction> = group.iter().flat_map(|(_, rule)| refusal(rule)).collect();
-        block.push(give(ALLOW));
-        program.push(jump(JUMP_EQUAL, group[0].0, 0, distance(block.len())));
-        program.append(&mut block);
-    }
-    program.push(give(ALLOW));
+    let blocks: Vec<Block> = rules
+        .chunk_by(|(a, _), (b, _)| a == b)
+        .map(|group| Block {
+            number: group[0].0,
+            instructions: group.iter().flat_map(|(_, rule)| refusal(rule)).chain([give(ALLOW)]).collect(),
+        })
+        .collect();
+    program.append(&mut search(&blocks));
+    program
+}
+
+/// What is done for one call number.
+struct Block {
+    number: u32,
+    instructions: Vec<Instruction>,
+}
+
+/// A binary search for the number. The kernel tries every number out when the filter is installed, so that a search from
+/// front to back would cost more than everything else about it.
+fn search(blocks: &[Block]) -> Vec<Instruction> {
+    let Some(middle) = blocks.get(blocks.len() / 2) else {
+        return vec![give(ALLOW)];
+    };
+    let (below, above) = (search(&blocks[..blocks.len() / 2]), search(&blocks[blocks.len() / 2 + 1..]));
+    let mut program = vec![jump(JUMP_EQUAL, middle.number, 0, distance(middle.instructions.len()))];
+    program.extend(&middle.instructions);
+    // A conditional jump reaches 255 instructions, an unconditional one any number.
+    program.push(jump(JUMP_GREATER, middle.number, 0, 1));
+    program.push(jump(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX), 0, 0));
+    program.extend(below);
+    program.extend(above);
     program
 }
 

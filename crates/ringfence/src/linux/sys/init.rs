@@ -79,13 +79,7 @@ fn prepare_and_wait(
     if script.program.is_none() {
         call::exit(0);
     }
-    // SAFETY: fork(2) by number; what the child does until it executes the command is in this module.
-    let command =
-        unsafe { call::raw(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0, 0]) }.map_err(failed(Stage::Fork))?;
-    if command == 0 {
-        let Err(failure) = start(script, ruleset, terminal, mask);
-        report(ends, failure)
-    }
+    let command = fork_command(script, Start { ends, ruleset, terminal, mask }).map_err(failed(Stage::Fork))?;
     call::close(ends.report);
     // A reader of the command's output must see its end when the command's processes are gone, not when this one is.
     keep_only(&[ends.status, ends.control], &[]).map_err(failed(Stage::Start))?;
@@ -94,7 +88,43 @@ fn prepare_and_wait(
             call::close(standard);
         }
     }
-    wait(i32::try_from(command).unwrap_or(-1), ends, script.lock_in)
+    wait(command, ends, script.lock_in)
+}
+
+/// What the command's process needs beside the script.
+#[derive(Clone, Copy)]
+struct Start<'a> {
+    ends: Ends,
+    ruleset: Option<RawFd>,
+    terminal: Option<RawFd>,
+    mask: &'a libc::sigset_t,
+}
+
+/// Starts the command's process, which borrows this one's memory until it executes the command: copying the page tables
+/// would take longer than all that it does.
+fn fork_command(script: &mut Script, start: Start<'_>) -> call::Result<i32> {
+    struct Argument<'a> {
+        script: *mut Script,
+        start: Start<'a>,
+    }
+    extern "C" fn enter(argument: *mut libc::c_void) -> i32 {
+        // SAFETY: the address is that of the argument below, whose owner is suspended until this process is gone or has
+        // executed the command; so nobody else uses it or the script.
+        let (script, start) = unsafe {
+            let argument = &*argument.cast::<Argument<'_>>();
+            (&mut *argument.script, argument.start)
+        };
+        let Err(failure) = run_command(script, start);
+        report(start.ends, failure)
+    }
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let top = script.stack.as_mut_ptr_range().end;
+    let mut argument = Argument { script, start };
+    // SAFETY: the stack is memory of the script's that nothing else uses, and its end is aligned as the type demands; it
+    // grows down from there. The argument lives until the call returns, which is when the other process no longer
+    // shares this memory.
+    let pid = unsafe { libc::clone(enter, top.cast(), flags, (&raw mut argument).cast()) };
+    if pid < 0 { Err(Errno::last()) } else { Ok(pid) }
 }
 
 fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
@@ -106,12 +136,8 @@ fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
 }
 
 /// The last steps in the command's own process.
-fn start(
-    script: &mut Script,
-    ruleset: Option<RawFd>,
-    terminal: Option<RawFd>,
-    mask: &libc::sigset_t,
-) -> Result<std::convert::Infallible, Failure> {
+fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::Infallible, Failure> {
+    let Start { ruleset, terminal, mask, .. } = start;
     if let Some(terminal) = terminal {
         take_terminal(terminal).map_err(failed(Stage::Terminal))?;
     }

@@ -43,6 +43,20 @@ pub(crate) struct Script {
     pub(crate) keep: Vec<RawFd>,
     /// The caller's file mode creation mask.
     pub(crate) umask: u32,
+    /// The stack of the command's process until it executes the command.
+    pub(crate) stack: Box<[StackBlock]>,
+}
+
+/// A piece of a stack, aligned as every processor's calling convention demands.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(crate) struct StackBlock(#[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16]);
+
+impl StackBlock {
+    /// An empty stack that is large enough for a handful of nested calls.
+    pub(crate) fn stack() -> Box<[Self]> {
+        vec![Self([0; 16]); 32 * 1024 / 16].into_boxed_slice()
+    }
 }
 
 /// Strings, and the array of pointers to them that execve(2) takes.

@@ -133,7 +133,7 @@ enum Layer {
     Dev,
     Host { identity: Option<Identity>, directory: bool, attributes: Attributes },
     Symlink { target: PathBuf },
-    Hidden { directory: bool },
+    Hidden { directory: bool, optional: bool },
 }
 
 type Layout = BTreeMap<PathBuf, Layer>;
@@ -184,16 +184,17 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
         layout.insert(place.path.clone(), Layer::host(place, READ_ONLY));
     }
     for path in &survey.sockets {
-        hide(&mut layout, survey, path, false);
+        // A socket that is gone by the time of the run has nobody behind it.
+        hide(&mut layout, survey, path, Layer::Hidden { directory: false, optional: true });
     }
     for place in &survey.hide {
-        hide(&mut layout, survey, &place.path, place.directory);
+        hide(&mut layout, survey, &place.path, Layer::Hidden { directory: place.directory, optional: false });
     }
     layout
 }
 
 /// A hidden path needs a cover only where the host would show through.
-fn hide(layout: &mut Layout, survey: &Survey, path: &Path, directory: bool) {
+fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
     let visible = match nearest(layout, path) {
         Some(Layer::Host { .. }) => true,
         Some(Layer::Hidden { .. } | Layer::Tmpfs { .. } | Layer::Dev | Layer::Proc | Layer::Symlink { .. }) => false,
@@ -202,7 +203,7 @@ fn hide(layout: &mut Layout, survey: &Survey, path: &Path, directory: bool) {
     layout.retain(|inner, _| !inner.starts_with(path));
     if visible {
         pin_ancestors(layout, survey, path);
-        layout.insert(path.to_owned(), Layer::Hidden { directory });
+        layout.insert(path.to_owned(), cover);
     }
 }
 
@@ -278,8 +279,9 @@ impl Steps<'_> {
             Layer::Symlink { target } => {
                 self.places.push(MountStep::Symlink { path: path.to_owned(), target: target.clone() });
             }
-            Layer::Hidden { directory } => {
-                self.places.push(MountStep::Cover { path: path.to_owned(), directory: *directory, optional: false });
+            Layer::Hidden { directory, optional } => {
+                let (directory, optional) = (*directory, *optional);
+                self.places.push(MountStep::Cover { path: path.to_owned(), directory, optional });
             }
             Layer::Host { identity, attributes, .. } => self.keep(path, *identity, true, *attributes),
         }
@@ -330,7 +332,7 @@ fn make_target(top: &Path, path: &Path, layer: &Layer, steps: &mut Vec<MountStep
     match layer {
         Layer::Symlink { .. } => {}
         Layer::Host { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
-        Layer::Hidden { directory: false } => steps.push(MountStep::File { path: path.to_owned() }),
+        Layer::Hidden { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
         _ => steps.push(MountStep::Directory { path: path.to_owned(), mode: 0o755 }),
     }
 }
