@@ -320,7 +320,8 @@ fn a_grandchild_holding_the_output_does_not_hang_the_run(place: &Place, _: &Grou
 /// A pseudo-terminal of the test's, standing in for the user's.
 struct Terminal {
     controller: File,
-    terminal: OwnedFd,
+    /// The side that a program has, until one has it: when that ends, so does the reading.
+    terminal: Option<OwnedFd>,
 }
 
 impl Terminal {
@@ -335,7 +336,7 @@ impl Terminal {
         let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
         let terminal = Self {
             controller: File::from(controller),
-            terminal,
+            terminal: Some(terminal),
         };
         terminal.resize(rows, columns);
         terminal
@@ -348,11 +349,12 @@ impl Terminal {
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
-        rustix::termios::tcsetwinsize(&self.terminal, size).unwrap();
+        rustix::termios::tcsetwinsize(&self.controller, size).unwrap();
     }
 
     /// `ringfence run FLAGS -- sh -c SCRIPT` as if a shell had started it here.
-    fn start(&self, place: &Place, flags: &[&str], script: &str) -> Child {
+    fn start(&mut self, place: &Place, flags: &[&str], script: &str) -> Child {
+        let terminal = self.terminal.take().unwrap();
         let mut command: Command = place.command("setsid");
         command
             .args(["--ctty", "--wait"])
@@ -360,9 +362,9 @@ impl Terminal {
             .args(["run", "--quiet"])
             .args(flags)
             .args(["--", "/bin/sh", "-c", script])
-            .stdin(self.terminal.try_clone().unwrap())
-            .stdout(self.terminal.try_clone().unwrap())
-            .stderr(self.terminal.try_clone().unwrap());
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal);
         command.spawn().unwrap()
     }
 
@@ -386,7 +388,6 @@ impl Terminal {
 
     /// Reads to the end, as a terminal does: whoever restores its modes waits until all output is read. Gives the status.
     fn finish(mut self, mut child: Child) -> i32 {
-        drop(self.terminal);
         while self
             .controller
             .read(&mut [0; 1024])
