@@ -31,7 +31,7 @@ pub(crate) enum Failure {
     },
     /// The policy is refused.
     #[error(transparent)]
-    Policy(PolicyError),
+    Policy(Box<PolicyError>),
     /// The engine failed or refused.
     #[error(transparent)]
     Engine(#[from] ringfence::Error),

@@ -73,7 +73,13 @@ fn perform(action: Action) -> Result<ExitCode, Failure> {
         Action::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Action::Log(arguments) => commands::log::log(&arguments),
         Action::Policy(arguments) => commands::policy::policy(&arguments),
+        #[cfg(target_os = "linux")]
         Action::Verify(arguments) => commands::verify::verify(&arguments),
+        #[cfg(not(target_os = "linux"))]
+        Action::Verify(_) => Err(Failure::Engine(ringfence::Error::Unsupported {
+            what: "ringfence verify".into(),
+            advice: "its probes exist for Linux only so far".into(),
+        })),
     }
 }
 

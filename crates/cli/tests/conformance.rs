@@ -53,9 +53,7 @@ impl TryFrom<String> for Expected {
 
     fn try_from(text: String) -> Result<Self, String> {
         let (refused, outcome) = match text.strip_prefix("refuse ") {
-            Some(rest) => rest
-                .split_once(", ")
-                .ok_or_else(|| format!("{text:?} does not say what then"))?,
+            Some(rest) => rest.split_once(", ").ok_or_else(|| format!("{text:?} does not say what then"))?,
             None => ("", text.as_str()),
         };
         let allowed = match outcome {
@@ -63,10 +61,7 @@ impl TryFrom<String> for Expected {
             "deny" => false,
             other => return Err(format!("{other:?} is neither allow nor deny")),
         };
-        Ok(Self {
-            refused: refused.split_whitespace().map(str::to_owned).collect(),
-            allowed,
-        })
+        Ok(Self { refused: refused.split_whitespace().map(str::to_owned).collect(), allowed })
     }
 }
 
@@ -77,28 +72,19 @@ fn main() -> ExitCode {
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
     for case in cases {
-        for (column, expected) in [
-            ("namespaces", &case.namespaces),
-            ("landlock", &case.landlock),
-        ] {
+        for (column, expected) in [("namespaces", &case.namespaces), ("landlock", &case.landlock)] {
             for (who, account) in accounts() {
                 let name = format!("{who}::{column}::{}", case.name);
-                trials.push(Trial::ignorable_test(name, move || {
-                    judge(case, column, expected, ground, account)
-                }));
+                trials.push(Trial::ignorable_test(name, move || judge(case, column, expected, ground, account)));
             }
         }
         for (column, _expected) in [("token", &case.token), ("account", &case.account)] {
             let name = format!("windows::{column}::{}", case.name);
-            trials.push(Trial::ignorable_test(name, || {
-                skip("this column is judged on Windows")
-            }));
+            trials.push(Trial::ignorable_test(name, || skip("this column is judged on Windows")));
         }
     }
     if !is_root() {
-        trials.push(Trial::ignorable_test("root", || {
-            skip("every case runs also as root when the caller is root")
-        }));
+        trials.push(Trial::ignorable_test("root", || skip("every case runs also as root when the caller is root")));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let _ = fs::remove_dir_all(ground.path());
@@ -124,52 +110,22 @@ fn judge(
         if let Some(profile) = &case.profile {
             command.args(["--profile", profile]);
         }
-        command
-            .arg("--")
-            .args(attempt(case, ground, stage))
-            .output()
-            .unwrap()
+        command.arg("--").args(attempt(case, ground, stage)).output().unwrap()
     };
     for rule in &expected.refused {
-        let others: Vec<String> = expected
-            .refused
-            .iter()
-            .filter(|other| *other != rule)
-            .cloned()
-            .collect();
+        let others: Vec<String> = expected.refused.iter().filter(|other| *other != rule).cloned().collect();
         let refused = inside(&stage(ground.path(), account)?, &others);
-        assert_eq!(
-            refused.status.code(),
-            Some(126),
-            "{rule}: {}",
-            show(&refused)
-        );
-        assert!(
-            stderr(&refused).contains(rule.as_str()),
-            "{rule}: {}",
-            show(&refused)
-        );
+        assert_eq!(refused.status.code(), Some(126), "{rule}: {}", show(&refused));
+        assert!(stderr(&refused).contains(rule.as_str()), "{rule}: {}", show(&refused));
     }
     let place = stage(ground.path(), account)?;
     let output = inside(&place, &expected.refused);
     assert!(output.status.success(), "it was not run: {}", show(&output));
-    assert_eq!(
-        succeeded(case, &place, &output),
-        expected.allowed,
-        "{}",
-        show(&output)
-    );
+    assert_eq!(succeeded(case, &place, &output), expected.allowed, "{}", show(&output));
     if !expected.allowed {
         let place = stage(ground.path(), account)?;
-        let outside = place
-            .command(&ground.program)
-            .args(&attempt(case, ground, &place)[1..])
-            .output()?;
-        assert!(
-            succeeded(case, &place, &outside),
-            "outside: {}",
-            show(&outside)
-        );
+        let outside = place.command(&ground.program).args(&attempt(case, ground, &place)[1..]).output()?;
+        assert!(succeeded(case, &place, &outside), "outside: {}", show(&outside));
     }
     Ok(Completion::Completed)
 }
@@ -187,8 +143,7 @@ fn stage(base: &Path, account: Option<Account>) -> Result<Stage, Failed> {
 
 /// The command that makes the attempt: the program itself, and then its arguments.
 fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsString> {
-    let probe =
-        find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
+    let probe = find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
     let key = match probe.name {
         "file-create" => "create",
         "file-append" | "file-delete" => "file",
@@ -198,17 +153,9 @@ fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsStrin
         other => panic!("{other} is not a portable probe"),
     };
     let targets = stage.targets();
-    let listener = targets
-        .iter()
-        .find_map(|target| target.to_str()?.strip_prefix("address="))
-        .unwrap();
+    let listener = targets.iter().find_map(|target| target.to_str()?.strip_prefix("address=")).unwrap();
     let target = place_names(&case.target, ground, stage).replace("{listener}", listener);
-    vec![
-        ground.program.clone().into(),
-        "__probe".into(),
-        probe.name.into(),
-        format!("{key}={target}").into(),
-    ]
+    vec![ground.program.clone().into(), "__probe".into(), probe.name.into(), format!("{key}={target}").into()]
 }
 
 fn place_names(text: &str, ground: &Ground, stage: &Stage) -> String {

@@ -1,5 +1,6 @@
 //! The console blocks of the documentation do what the documentation says.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may fail this way, in its helpers too")]
 
 use std::fs;
 use std::path::Path;

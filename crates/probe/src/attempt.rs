@@ -55,9 +55,7 @@ impl Outcome {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            Self::Succeeded { detail }
-            | Self::Denied { detail, .. }
-            | Self::Unavailable { detail, .. } => detail,
+            Self::Succeeded { detail } | Self::Denied { detail, .. } | Self::Unavailable { detail, .. } => detail,
         }
     }
 }
@@ -86,34 +84,22 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn denied(detail: impl Into<String>) -> Self {
-        Self::Denied {
-            errno: None,
-            detail: detail.into(),
-        }
+        Self::Denied { errno: None, detail: detail.into() }
     }
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
-        Self::Unavailable {
-            errno: None,
-            detail: detail.into(),
-        }
+        Self::Unavailable { errno: None, detail: detail.into() }
     }
 
     /// For the preparations of an attempt, whose failure says nothing about the way out.
     pub(crate) fn preparing(what: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self::Unavailable {
-            errno: error.raw_os_error(),
-            detail: format!("{what}: {error}"),
-        }
+        move |error| Self::Unavailable { errno: error.raw_os_error(), detail: format!("{what}: {error}") }
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Denied {
-            errno: error.raw_os_error(),
-            detail: error.to_string(),
-        }
+        Self::Denied { errno: error.raw_os_error(), detail: error.to_string() }
     }
 }
 
@@ -143,9 +129,7 @@ impl Targets {
     }
 
     pub(crate) fn text(&self, key: &str) -> Result<&str, Failure> {
-        self.value(key)?
-            .to_str()
-            .ok_or_else(|| Failure::unavailable(format!("the target {key} is not UTF-8")))
+        self.value(key)?.to_str().ok_or_else(|| Failure::unavailable(format!("the target {key} is not UTF-8")))
     }
 
     pub(crate) fn path(&self, key: &str) -> Result<&Path, Failure> {
@@ -157,9 +141,7 @@ impl Targets {
     }
 
     pub(crate) fn number<T: std::str::FromStr>(&self, key: &str) -> Result<T, Failure> {
-        self.text(key)?
-            .parse()
-            .map_err(|_| Failure::unavailable(format!("the target {key} is no number")))
+        self.text(key)?.parse().map_err(|_| Failure::unavailable(format!("the target {key} is no number")))
     }
 
     fn value(&self, key: &str) -> Result<&OsStr, Failure> {
@@ -171,10 +153,7 @@ impl Targets {
 }
 
 #[cfg(unix)]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the other systems' version can fail"
-)]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems' version can fail")]
 fn split_value(argument: &OsStr, equals: usize) -> Option<OsString> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(OsStr::from_bytes(&argument.as_bytes()[equals + 1..]).to_owned())
@@ -182,9 +161,7 @@ fn split_value(argument: &OsStr, equals: usize) -> Option<OsString> {
 
 #[cfg(not(unix))]
 fn split_value(argument: &OsStr, equals: usize) -> Option<OsString> {
-    argument
-        .to_str()
-        .map(|text| OsString::from(&text[equals + 1..]))
+    argument.to_str().map(|text| OsString::from(&text[equals + 1..]))
 }
 
 #[cfg(test)]
@@ -204,27 +181,18 @@ mod tests {
 
     #[test]
     fn a_missing_target_makes_the_attempt_unavailable_and_not_denied() {
-        assert!(matches!(
-            targets(&[]).path("outside"),
-            Err(Failure::Unavailable { .. })
-        ));
+        assert!(matches!(targets(&[]).path("outside"), Err(Failure::Unavailable { .. })));
     }
 
     #[test]
     fn a_report_survives_the_round_trip_as_one_line() {
         let report = Report {
             probe: "write-home".to_owned(),
-            outcome: Outcome::Denied {
-                errno: Some(30),
-                detail: "two\nlines".to_owned(),
-            },
+            outcome: Outcome::Denied { errno: Some(30), detail: "two\nlines".to_owned() },
         };
         let line = serde_json::to_string(&report).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Report>(&line).unwrap(), report);
-        assert!(
-            line.starts_with(r#"{"probe":"write-home","outcome":"denied","errno":30"#),
-            "{line}"
-        );
+        assert!(line.starts_with(r#"{"probe":"write-home","outcome":"denied","errno":30"#), "{line}");
     }
 }

@@ -94,11 +94,7 @@ impl Probe {
 
 impl std::fmt::Debug for Probe {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Probe")
-            .field("name", &self.name)
-            .field("class", &self.class)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Probe").field("name", &self.name).field("class", &self.class).finish_non_exhaustive()
     }
 }
 
@@ -150,12 +146,7 @@ impl Class {
             Self::Socket => Some("network.unix_sockets"),
             Self::Network => Some("network"),
             Self::Environment => Some("environment"),
-            Self::Process
-            | Self::Mount
-            | Self::Limit
-            | Self::Ipc
-            | Self::Kernel
-            | Self::Privilege => None,
+            Self::Process | Self::Mount | Self::Limit | Self::Ipc | Self::Kernel | Self::Privilege => None,
         }
     }
 
@@ -287,11 +278,7 @@ pub fn catalogue() -> &'static [Probe] {
             #[cfg(target_os = "linux")]
             crate::linux::environment::PROBES,
         ];
-        tables
-            .concat()
-            .into_iter()
-            .filter(|probe| probe.system.is_this())
-            .collect()
+        tables.concat().into_iter().filter(|probe| probe.system.is_this()).collect()
     });
     &CATALOGUE
 }
@@ -314,19 +301,11 @@ mod tests {
         for probe in catalogue() {
             assert!(seen.insert(probe.name), "{} is listed twice", probe.name);
             assert!(
-                probe
-                    .name
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
+                probe.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'),
                 "{}",
                 probe.name
             );
-            assert!(
-                probe.tries.ends_with('.'),
-                "{}: {:?} is not a sentence",
-                probe.name,
-                probe.tries
-            );
+            assert!(probe.tries.ends_with('.'), "{}: {:?} is not a sentence", probe.name, probe.tries);
         }
     }
 

@@ -69,20 +69,11 @@ pub enum Verdict {
 /// # Errors
 ///
 /// When a stage cannot be built or a process cannot be started.
-pub fn judge(
-    probe: &Probe,
-    fence: &Fence,
-    base: &Path,
-    account: Option<Account>,
-) -> io::Result<Judgement> {
+pub fn judge(probe: &Probe, fence: &Fence, base: &Path, account: Option<Account>) -> io::Result<Judgement> {
     let control = outside(probe, &fence.program, base, account)?;
     let inside = inside(probe, fence, base, account)?;
     let verdict = compare(probe, &control, &inside);
-    Ok(Judgement {
-        control,
-        inside,
-        verdict,
-    })
+    Ok(Judgement { control, inside, verdict })
 }
 
 /// Makes the attempt outside: the positive control.
@@ -90,12 +81,7 @@ pub fn judge(
 /// # Errors
 ///
 /// As [`judge`].
-pub fn outside(
-    probe: &Probe,
-    program: &Path,
-    base: &Path,
-    account: Option<Account>,
-) -> io::Result<Observation> {
+pub fn outside(probe: &Probe, program: &Path, base: &Path, account: Option<Account>) -> io::Result<Observation> {
     let stage = Stage::build(base, account)?;
     let mut arguments: Vec<_> = vec![program.into(), "__probe".into(), probe.name.into()];
     arguments.extend(stage.targets());
@@ -103,8 +89,7 @@ pub fn outside(
         arguments.push("apart=1".into());
     }
     let observation = observe(probe, &stage, &arguments, account)?;
-    if let (Evidence::Survivor, Some(Outcome::Succeeded { detail })) =
-        (probe.evidence, &observation.outcome)
+    if let (Evidence::Survivor, Some(Outcome::Succeeded { detail })) = (probe.evidence, &observation.outcome)
         && let Ok(survivor) = detail.parse()
     {
         // Outside, the number is the host's, and the process is the probe's own.
@@ -118,22 +103,12 @@ pub fn outside(
 /// # Errors
 ///
 /// As [`judge`].
-pub fn inside(
-    probe: &Probe,
-    fence: &Fence,
-    base: &Path,
-    account: Option<Account>,
-) -> io::Result<Observation> {
+pub fn inside(probe: &Probe, fence: &Fence, base: &Path, account: Option<Account>) -> io::Result<Observation> {
     let stage = Stage::build(base, account)?;
     let mut arguments: Vec<_> = vec![fence.program.clone().into(), "run".into(), "--quiet".into()];
     arguments.extend(fence.flags.iter().map(Into::into));
     arguments.extend(probe.flags.iter().map(Into::into));
-    arguments.extend([
-        "--".into(),
-        fence.program.clone().into(),
-        "__probe".into(),
-        probe.name.into(),
-    ]);
+    arguments.extend(["--".into(), fence.program.clone().into(), "__probe".into(), probe.name.into()]);
     arguments.extend(stage.targets());
     observe(probe, &stage, &arguments, account)
 }
@@ -148,9 +123,7 @@ fn observe(
     let protected_before = stage.protected_state();
     let error_path = stage.backstage().join("errors");
     let mut command = wire(probe, stage, arguments)?;
-    command
-        .stdout(Stdio::piped())
-        .stderr(File::create(&error_path)?);
+    command.stdout(Stdio::piped()).stderr(File::create(&error_path)?);
     let mut terminals = None;
     match probe.wiring {
         Wiring::InputFile => {
@@ -177,30 +150,23 @@ fn observe(
     if let Some(output) = child.stdout.take() {
         BufReader::new(output).read_line(&mut line)?;
     }
-    let reachable = probe.evidence == Evidence::Reachable
-        && TcpStream::connect((Ipv4Addr::LOCALHOST, stage.free_port())).is_ok();
+    let reachable =
+        probe.evidence == Evidence::Reachable && TcpStream::connect((Ipv4Addr::LOCALHOST, stage.free_port())).is_ok();
     drop(input);
     let status = child.wait()?;
     drop(terminals);
-    let outcome = serde_json::from_str::<Report>(&line)
-        .ok()
-        .map(|report| report.outcome);
+    let outcome = serde_json::from_str::<Report>(&line).ok().map(|report| report.outcome);
     let through = match probe.evidence {
         Evidence::Outcome => outcome.as_ref().is_some_and(Outcome::succeeded),
         Evidence::OutsideChanged => stage.outside_state() != outside_before,
         Evidence::ProtectedChanged => stage.protected_state() != protected_before,
-        Evidence::Secret => outcome
-            .as_ref()
-            .is_some_and(|outcome| outcome.detail().contains(stage.canary())),
+        Evidence::Secret => outcome.as_ref().is_some_and(|outcome| outcome.detail().contains(stage.canary())),
         Evidence::Survivor => stage.survivor_alive(),
         Evidence::Datagram => stage.datagram_arrived(),
         Evidence::Reachable => reachable,
     };
     let mut errors = String::new();
-    File::open(error_path)?
-        .take(4096)
-        .read_to_string(&mut errors)
-        .unwrap_or_default();
+    File::open(error_path)?.take(4096).read_to_string(&mut errors).unwrap_or_default();
     Ok(Observation {
         // A probe always reports and exits with 0. Without a report it can only have been killed, which is a denial;
         // anything else means that it was not run.
@@ -226,10 +192,7 @@ fn wire(probe: &Probe, stage: &Stage, arguments: &[std::ffi::OsString]) -> io::R
         }
     };
     let mut command = stage.command("/bin/sh");
-    command
-        .args(["-c", script])
-        .arg(stage.home())
-        .args(arguments);
+    command.args(["-c", script]).arg(stage.home()).args(arguments);
     Ok(command)
 }
 
@@ -244,23 +207,19 @@ pub fn compare(probe: &Probe, control: &Observation, inside: &Observation) -> Ve
     }
     if control.through {
         return match &inside.outcome {
-            Some(Outcome::Unavailable { detail, .. }) => Verdict::Broken(format!(
-                "inside, the attempt could not even be prepared: {detail}"
-            )),
+            Some(Outcome::Unavailable { detail, .. }) => {
+                Verdict::Broken(format!("inside, the attempt could not even be prepared: {detail}"))
+            }
             _ => Verdict::Held,
         };
     }
     match &control.outcome {
         Some(Outcome::Unavailable { detail, .. }) => Verdict::NoControl(detail.clone()),
-        Some(outcome) if outcome.errno().is_some_and(is_absent) => Verdict::NoControl(format!(
-            "this kernel does not offer it: {}",
-            outcome.detail()
-        )),
+        Some(outcome) if outcome.errno().is_some_and(is_absent) => {
+            Verdict::NoControl(format!("this kernel does not offer it: {}", outcome.detail()))
+        }
         Some(outcome) if probe.privileged && outcome.errno().is_some_and(is_refusal) => {
-            Verdict::NoControl(format!(
-                "this user has no right to it outside either: {}",
-                outcome.detail()
-            ))
+            Verdict::NoControl(format!("this user has no right to it outside either: {}", outcome.detail()))
         }
         Some(outcome) => Verdict::ControlFailed(outcome.detail().to_owned()),
         None => Verdict::ControlFailed(format!("{}: {}", control.ended, control.errors.trim())),

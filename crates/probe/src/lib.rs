@@ -43,10 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let Some(probe) = name.to_str().and_then(find) else {
         let unknown = Report {
             probe: name.to_string_lossy().into_owned(),
-            outcome: Outcome::Unavailable {
-                errno: None,
-                detail: "no probe has this name".to_owned(),
-            },
+            outcome: Outcome::Unavailable { errno: None, detail: "no probe has this name".to_owned() },
         };
         print(&unknown);
         return UNKNOWN_PROBE;
@@ -57,10 +54,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(Failure::Denied { errno, detail }) => Outcome::Denied { errno, detail },
         Err(Failure::Unavailable { errno, detail }) => Outcome::Unavailable { errno, detail },
     };
-    print(&Report {
-        probe: probe.name.to_owned(),
-        outcome,
-    });
+    print(&Report { probe: probe.name.to_owned(), outcome });
     if probe.wiring == Wiring::Held {
         // What the attempt opened has to stay open until the other side has looked at it: the end of input says so.
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());

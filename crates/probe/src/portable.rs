@@ -15,45 +15,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const SHOWN: u64 = 256;
 
 pub(crate) const PROBES: &[Probe] = &[
-    Probe::new(
-        "file-create",
-        Class::Write,
-        "Creates a file at the target path.",
-        create,
-    )
-    .on(System::Any)
-    .evidence(Evidence::OutsideChanged),
-    Probe::new(
-        "file-append",
-        Class::Write,
-        "Appends to the file at the target path.",
-        append,
-    )
-    .on(System::Any)
-    .evidence(Evidence::OutsideChanged),
-    Probe::new(
-        "file-delete",
-        Class::Write,
-        "Deletes the file at the target path.",
-        delete,
-    )
-    .on(System::Any)
-    .evidence(Evidence::OutsideChanged),
-    Probe::new(
-        "file-read",
-        Class::Hide,
-        "Reads the file at the target path.",
-        read,
-    )
-    .on(System::Any)
-    .evidence(Evidence::Secret),
-    Probe::new(
-        "tcp-connect",
-        Class::Network,
-        "Connects to the target address over TCP.",
-        connect,
-    )
-    .on(System::Any),
+    Probe::new("file-create", Class::Write, "Creates a file at the target path.", create)
+        .on(System::Any)
+        .evidence(Evidence::OutsideChanged),
+    Probe::new("file-append", Class::Write, "Appends to the file at the target path.", append)
+        .on(System::Any)
+        .evidence(Evidence::OutsideChanged),
+    Probe::new("file-delete", Class::Write, "Deletes the file at the target path.", delete)
+        .on(System::Any)
+        .evidence(Evidence::OutsideChanged),
+    Probe::new("file-read", Class::Hide, "Reads the file at the target path.", read)
+        .on(System::Any)
+        .evidence(Evidence::Secret),
+    Probe::new("tcp-connect", Class::Network, "Connects to the target address over TCP.", connect).on(System::Any),
     Probe::new(
         "variable-read",
         Class::Environment,
@@ -71,10 +45,7 @@ fn create(targets: &Targets) -> Attempt {
 
 fn append(targets: &Targets) -> Attempt {
     use std::io::Write as _;
-    fs::OpenOptions::new()
-        .append(true)
-        .open(targets.path("file")?)?
-        .write_all(b"appended\n")?;
+    fs::OpenOptions::new().append(true).open(targets.path("file")?)?.write_all(b"appended\n")?;
     Ok("appended".to_owned())
 }
 

@@ -66,11 +66,8 @@ impl Stage {
         let mut targets = BTreeMap::new();
         let mut leftovers = Vec::new();
         let marker = format!("ringfence-probe-{number}");
-        for (target, directory) in [
-            ("temporary", "/tmp"),
-            ("var-temporary", "/var/tmp"),
-            ("shared-memory", "/dev/shm"),
-        ] {
+        for (target, directory) in [("temporary", "/tmp"), ("var-temporary", "/var/tmp"), ("shared-memory", "/dev/shm")]
+        {
             let path = Path::new(directory).join(&marker);
             leftovers.push(path.clone());
             targets.insert(target, path.into_os_string());
@@ -91,9 +88,7 @@ impl Stage {
                 leftovers.push(path);
             }
         }
-        listeners.push(Listener::Unix(UnixListener::bind_addr(
-            &SocketAddr::from_abstract_name(&marker)?,
-        )?));
+        listeners.push(Listener::Unix(UnixListener::bind_addr(&SocketAddr::from_abstract_name(&marker)?)?));
         targets.insert("abstract", marker.clone().into());
 
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -117,17 +112,11 @@ impl Stage {
         let unix = UnixDatagram::bind(&log)?;
         unix.set_nonblocking(true)?;
         fs::set_permissions(&log, Permissions::from_mode(0o777))?;
-        let free_port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let free_port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
 
         let key = object_key(count);
         let mut objects = Vec::new();
-        for kind in [
-            ipc::Kind::SharedMemory,
-            ipc::Kind::Semaphore,
-            ipc::Kind::MessageQueue,
-        ] {
+        for kind in [ipc::Kind::SharedMemory, ipc::Kind::Semaphore, ipc::Kind::MessageQueue] {
             objects.push((kind, ipc::get(kind, key, true)?));
         }
         let queue = CString::new(format!("/{marker}"))?;
@@ -144,10 +133,7 @@ impl Stage {
             ("home", home.clone().into_os_string()),
             ("outside", home.join("other").into_os_string()),
             ("workspace", workspace.into_os_string()),
-            (
-                "state",
-                home.join(".local/state/ringfence").into_os_string(),
-            ),
+            ("state", home.join(".local/state/ringfence").into_os_string()),
             ("secret", home.join(".ssh/id_ed25519").into_os_string()),
             ("file", home.join("other/letter").into_os_string()),
             ("create", home.join("other/created").into_os_string()),
@@ -202,11 +188,7 @@ impl Stage {
     ///
     /// Whatever the system says when the owner cannot be changed.
     pub fn give(&self, path: &Path) -> io::Result<()> {
-        if self.account.is_some() {
-            give(path, self.account)
-        } else {
-            Ok(())
-        }
+        if self.account.is_some() { give(path, self.account) } else { Ok(()) }
     }
 
     /// The text that every secret of the stage contains. No probe is ever told.
@@ -247,11 +229,7 @@ impl Stage {
             .env("LANG", "C.UTF-8")
             .env("TERM", "xterm")
             .env("SSH_AUTH_SOCK", self.home().join(".ssh/agent.sock"));
-        for secret in [
-            "RINGFENCE_PROBE_SECRET",
-            "AWS_SECRET_ACCESS_KEY",
-            "GITHUB_TOKEN",
-        ] {
+        for secret in ["RINGFENCE_PROBE_SECRET", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"] {
             command.env(secret, &self.canary);
         }
         run_as(&mut command, self.account);
@@ -273,22 +251,11 @@ impl Stage {
     /// What the protected paths of the workspace look like now.
     #[must_use]
     pub fn protected_state(&self) -> BTreeMap<PathBuf, String> {
-        const PROTECTED: [&str; 6] = [
-            ".git/hooks",
-            ".git/config",
-            ".git/modules/sub/hooks",
-            ".git/modules/sub/config",
-            "sub/.git",
-            ".vscode",
-        ];
+        const PROTECTED: [&str; 6] =
+            [".git/hooks", ".git/config", ".git/modules/sub/hooks", ".git/modules/sub/config", "sub/.git", ".vscode"];
         let mut state = BTreeMap::new();
         for path in PROTECTED {
-            record(
-                &self.workspace().join(path),
-                &[],
-                &describe_content,
-                &mut state,
-            );
+            record(&self.workspace().join(path), &[], &describe_content, &mut state);
         }
         state
     }
@@ -381,10 +348,7 @@ fn write_home(home: &Path, canary: &str) -> io::Result<()> {
     write(&home.join("other/letter"), "Dear reader,\n")?;
     write(&home.join("other/papers/one"), "1\n")?;
     write(&home.join(".local/state/ringfence/probe.jsonl"), "{}\n")?;
-    fs::set_permissions(
-        home.join(".local/state/ringfence"),
-        Permissions::from_mode(0o700),
-    )
+    fs::set_permissions(home.join(".local/state/ringfence"), Permissions::from_mode(0o700))
 }
 
 /// A repository as git lays it out, with a submodule, and an editor's directory.
@@ -397,10 +361,7 @@ fn write_workspace(workspace: &Path) -> io::Result<()> {
         (".git/objects/info/packs", ""),
         (".git/refs/heads/.keep", ""),
         (".git/modules/sub/HEAD", "ref: refs/heads/main\n"),
-        (
-            ".git/modules/sub/config",
-            "[core]\n\tworktree = ../../../sub\n",
-        ),
+        (".git/modules/sub/config", "[core]\n\tworktree = ../../../sub\n"),
         (".git/modules/sub/hooks/pre-commit", "#!/bin/sh\n"),
         (".git/modules/sub/objects/info/packs", ""),
         (".git/modules/sub/refs/heads/.keep", ""),
@@ -422,11 +383,7 @@ fn write(path: &Path, content: &str) -> io::Result<()> {
 
 /// Gives everything below `path` to the account.
 fn give(path: &Path, account: Option<Account>) -> io::Result<()> {
-    lchown(
-        path,
-        account.map(|account| account.user),
-        account.map(|account| account.group),
-    )?;
+    lchown(path, account.map(|account| account.user), account.map(|account| account.group))?;
     if path.symlink_metadata()?.is_dir() {
         for entry in fs::read_dir(path)? {
             give(&entry?.path(), account)?;
@@ -474,9 +431,7 @@ fn host_address() -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     match socket.local_addr().ok()?.ip() {
-        std::net::IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => {
-            Some(address)
-        }
+        std::net::IpAddr::V4(address) if !address.is_loopback() && !address.is_unspecified() => Some(address),
         _ => None,
     }
 }
@@ -488,9 +443,7 @@ fn object_key(count: u32) -> i32 {
 }
 
 fn nanoseconds() -> u32 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.subsec_nanos())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos())
 }
 
 fn record(
@@ -503,15 +456,8 @@ fn record(
         return;
     }
     state.insert(path.to_owned(), describe(path));
-    let is_directory = path
-        .symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_dir());
-    for entry in fs::read_dir(path)
-        .into_iter()
-        .filter(|_| is_directory)
-        .flatten()
-        .flatten()
-    {
+    let is_directory = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    for entry in fs::read_dir(path).into_iter().filter(|_| is_directory).flatten().flatten() {
         record(&entry.path(), skipped, describe, state);
     }
 }
@@ -553,10 +499,7 @@ fn describe_content(path: &Path) -> String {
     } else if metadata.is_dir() {
         "directory".to_owned()
     } else if metadata.is_file() {
-        format!(
-            "{:?}",
-            String::from_utf8_lossy(&fs::read(path).unwrap_or_default())
-        )
+        format!("{:?}", String::from_utf8_lossy(&fs::read(path).unwrap_or_default()))
     } else {
         "special".to_owned()
     }

@@ -5,6 +5,7 @@ pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod run;
+#[cfg(target_os = "linux")]
 pub(crate) mod verify;
 pub(crate) mod why;
 

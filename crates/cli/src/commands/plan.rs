@@ -134,14 +134,19 @@ fn mounts(linux: &LinuxPlan) -> Table {
             MountStep::Capture {
                 slot, attributes, ..
             } => {
-                captured.insert(slot, attributes);
+                captured.insert(slot, Some(attributes));
+                None
+            }
+            MountStep::Share { slot, .. } => {
+                captured.insert(slot, None);
                 None
             }
             MountStep::Place { slot, path } => match captured.get(slot) {
-                Some(attributes) if attributes.read_only => {
+                Some(None) => Some((path.as_path(), "private, empty", Style::new())),
+                Some(Some(attributes)) if attributes.read_only => {
                     Some((path.as_path(), "read-only", Style::new()))
                 }
-                Some(attributes) if attributes.devices => {
+                Some(Some(attributes)) if attributes.devices => {
                     Some((path.as_path(), "device", Style::new()))
                 }
                 _ => Some((path.as_path(), "writable", WARNING)),
@@ -150,11 +155,11 @@ fn mounts(linux: &LinuxPlan) -> Table {
             MountStep::EmptyRoot => {
                 Some((Path::new("/"), "only what is listed here", Style::new()))
             }
-            MountStep::Tmpfs { path, .. } => Some((path.as_path(), "private, empty", Style::new())),
+            // Everything that is shown of it is placed by itself.
+            MountStep::Tmpfs { .. } => None,
             MountStep::Cover { path, .. } => Some((path.as_path(), "hidden", GOOD)),
             MountStep::Proc { path } => Some((path.as_path(), "its own processes", Style::new())),
             MountStep::Devpts { path } => Some((path.as_path(), "its own terminals", Style::new())),
-            MountStep::Pinned { path } => Some((path.as_path(), "read-only", Style::new())),
             // Made inside what is listed already.
             MountStep::Directory { .. }
             | MountStep::File { .. }

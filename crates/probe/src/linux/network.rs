@@ -15,147 +15,71 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const AF_KCM: i32 = 41;
 
 pub(crate) const PROBES: &[Probe] = &[
-    network(
-        "tcp-loopback",
-        "Connects to a listener of the host on 127.0.0.1.",
-        |t| connect((Ipv4Addr::LOCALHOST, t.number("port")?).into()),
-    ),
-    network(
-        "tcp-loopback-6",
-        "Connects to a listener of the host on ::1.",
-        |t| connect((Ipv6Addr::LOCALHOST, t.number("port-6")?).into()),
-    ),
-    network(
-        "tcp-loopback-mapped",
-        "Connects to 127.0.0.1 written as an IPv6 address.",
-        |t| connect((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), t.number("port")?).into()),
-    ),
-    network(
-        "tcp-unspecified",
-        "Connects to 0.0.0.0, which means this host.",
-        |t| connect((Ipv4Addr::UNSPECIFIED, t.number("port")?).into()),
-    ),
-    network(
-        "tcp-host-address",
-        "Connects to an address of the host that is not loopback.",
-        |t| {
-            let address: Ipv4Addr = t.number("host-address")?;
-            connect((address, t.number("any-port")?).into())
-        },
-    ),
-    network(
-        "tcp-multipath",
-        "Connects with Multipath TCP, which a filter for TCP may not know.",
-        |t| {
-            let socket = sockets::socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?;
-            Ok(done(sockets::connect(&socket, listener(t)?)?))
-        },
-    ),
-    network(
-        "tcp-fast-open",
-        "Connects by sending, without connect.",
-        |t| {
-            let socket = sockets::socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
-            Ok(done(sockets::send_to(
-                &socket,
-                b"probe",
-                libc::MSG_FASTOPEN,
-                listener(t)?,
-            )?))
-        },
-    ),
-    network(
-        "udp-loopback",
-        "Sends a datagram to the host on 127.0.0.1.",
-        |t| {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            socket.send_to(b"probe", (Ipv4Addr::LOCALHOST, t.number("udp-port")?))?;
-            Ok("sent".to_owned())
-        },
-    )
+    network("tcp-loopback", "Connects to a listener of the host on 127.0.0.1.", |t| {
+        connect((Ipv4Addr::LOCALHOST, t.number("port")?).into())
+    }),
+    network("tcp-loopback-6", "Connects to a listener of the host on ::1.", |t| {
+        connect((Ipv6Addr::LOCALHOST, t.number("port-6")?).into())
+    }),
+    network("tcp-loopback-mapped", "Connects to 127.0.0.1 written as an IPv6 address.", |t| {
+        connect((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), t.number("port")?).into())
+    }),
+    network("tcp-unspecified", "Connects to 0.0.0.0, which means this host.", |t| {
+        connect((Ipv4Addr::UNSPECIFIED, t.number("port")?).into())
+    }),
+    network("tcp-host-address", "Connects to an address of the host that is not loopback.", |t| {
+        let address: Ipv4Addr = t.number("host-address")?;
+        connect((address, t.number("any-port")?).into())
+    }),
+    network("tcp-multipath", "Connects with Multipath TCP, which a filter for TCP may not know.", |t| {
+        let socket = sockets::socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?;
+        Ok(done(sockets::connect(&socket, listener(t)?)?))
+    }),
+    network("tcp-fast-open", "Connects by sending, without connect.", |t| {
+        let socket = sockets::socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+        Ok(done(sockets::send_to(&socket, b"probe", libc::MSG_FASTOPEN, listener(t)?)?))
+    }),
+    network("udp-loopback", "Sends a datagram to the host on 127.0.0.1.", |t| {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.send_to(b"probe", (Ipv4Addr::LOCALHOST, t.number("udp-port")?))?;
+        Ok("sent".to_owned())
+    })
     .evidence(Evidence::Datagram),
     network("sctp", "Opens a socket for SCTP.", |_| {
         const IPPROTO_SCTP: i32 = 132;
-        Ok(done(sockets::socket(
-            libc::AF_INET,
-            libc::SOCK_STREAM,
-            IPPROTO_SCTP,
-        )?))
+        Ok(done(sockets::socket(libc::AF_INET, libc::SOCK_STREAM, IPPROTO_SCTP)?))
     }),
     network("icmp", "Opens a socket for ICMP echo.", |_| {
-        Ok(done(sockets::socket(
-            libc::AF_INET,
-            libc::SOCK_DGRAM,
-            libc::IPPROTO_ICMP,
-        )?))
+        Ok(done(sockets::socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP)?))
     })
     .privileged(),
     network("raw", "Opens a raw IPv4 socket.", |_| {
-        Ok(done(sockets::socket(
-            libc::AF_INET,
-            libc::SOCK_RAW,
-            libc::IPPROTO_ICMP,
-        )?))
+        Ok(done(sockets::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP)?))
     })
     .privileged(),
     network("raw-6", "Opens a raw IPv6 socket.", |_| {
-        Ok(done(sockets::socket(
-            libc::AF_INET6,
-            libc::SOCK_RAW,
-            libc::IPPROTO_ICMPV6,
-        )?))
+        Ok(done(sockets::socket(libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_ICMPV6)?))
     })
     .privileged(),
-    network("packet", "Opens a packet socket.", |_| {
-        Ok(done(sockets::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?))
-    })
-    .privileged(),
-    family("vsock", "Opens a socket to the hypervisor.", |_| {
-        any_kind(libc::AF_VSOCK)
-    }),
-    family("xdp", "Opens an express data path socket.", |_| {
-        any_kind(libc::AF_XDP)
-    })
-    .privileged(),
-    family(
-        "crypto",
-        "Opens a socket to the kernel's cryptography.",
-        |_| any_kind(libc::AF_ALG),
-    ),
-    family("bluetooth", "Opens a Bluetooth socket.", |_| {
-        any_kind(libc::AF_BLUETOOTH)
-    }),
+    network("packet", "Opens a packet socket.", |_| Ok(done(sockets::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0)?)))
+        .privileged(),
+    family("vsock", "Opens a socket to the hypervisor.", |_| any_kind(libc::AF_VSOCK)),
+    family("xdp", "Opens an express data path socket.", |_| any_kind(libc::AF_XDP)).privileged(),
+    family("crypto", "Opens a socket to the kernel's cryptography.", |_| any_kind(libc::AF_ALG)),
+    family("bluetooth", "Opens a Bluetooth socket.", |_| any_kind(libc::AF_BLUETOOTH)),
     family("can", "Opens a CAN bus socket.", |_| any_kind(libc::AF_CAN)),
     family("tipc", "Opens a TIPC socket.", |_| any_kind(libc::AF_TIPC)),
     family("rds", "Opens an RDS socket.", |_| any_kind(libc::AF_RDS)),
-    family("kcm", "Opens a connection multiplexor socket.", |_| {
-        any_kind(AF_KCM)
-    }),
+    family("kcm", "Opens a connection multiplexor socket.", |_| any_kind(AF_KCM)),
     family("x25", "Opens an X.25 socket.", |_| any_kind(libc::AF_X25)),
-    family("nfc", "Opens a near field socket.", |_| {
-        any_kind(libc::AF_NFC)
-    }),
-    family("pppox", "Opens a PPP over X socket.", |_| {
-        any_kind(libc::AF_PPPOX)
-    }),
-    family("ipsec-key", "Opens an IPsec key socket.", |_| {
-        any_kind(libc::AF_KEY)
-    })
-    .privileged(),
-    apart("add-address", "Gives an interface an address.", |_| {
-        Ok(done(sockets::route_request(&add_address())?))
-    }),
-    apart("add-link", "Makes a pair of virtual interfaces.", |_| {
-        Ok(done(sockets::route_request(&add_pair())?))
-    }),
-    apart("bring-up", "Brings an interface up.", |_| {
-        Ok(done(sockets::bring_up("lo")?))
-    }),
+    family("nfc", "Opens a near field socket.", |_| any_kind(libc::AF_NFC)),
+    family("pppox", "Opens a PPP over X socket.", |_| any_kind(libc::AF_PPPOX)),
+    family("ipsec-key", "Opens an IPsec key socket.", |_| any_kind(libc::AF_KEY)).privileged(),
+    apart("add-address", "Gives an interface an address.", |_| Ok(done(sockets::route_request(&add_address())?))),
+    apart("add-link", "Makes a pair of virtual interfaces.", |_| Ok(done(sockets::route_request(&add_pair())?))),
+    apart("bring-up", "Brings an interface up.", |_| Ok(done(sockets::bring_up("lo")?))),
     apart("tunnel", "Makes a tunnel interface.", |_| {
-        let device = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/net/tun")?;
+        let device = File::options().read(true).write(true).open("/dev/net/tun")?;
         Ok(done(sockets::make_tunnel(&device, "probe0")?))
     })
     .privileged(),
@@ -187,10 +111,7 @@ fn done<T>(_result: T) -> String {
 }
 
 fn listener(targets: &Targets) -> Result<SocketAddrV4, Failure> {
-    Ok(SocketAddrV4::new(
-        Ipv4Addr::LOCALHOST,
-        targets.number("port")?,
-    ))
+    Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, targets.number("port")?))
 }
 
 fn connect(address: SocketAddr) -> Attempt {
@@ -200,12 +121,7 @@ fn connect(address: SocketAddr) -> Attempt {
 
 /// A socket of that family, of whichever kind it has.
 fn any_kind(family: i32) -> Attempt {
-    const KINDS: [i32; 4] = [
-        libc::SOCK_STREAM,
-        libc::SOCK_DGRAM,
-        libc::SOCK_RAW,
-        libc::SOCK_SEQPACKET,
-    ];
+    const KINDS: [i32; 4] = [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW, libc::SOCK_SEQPACKET];
     let mut last = Failure::denied("no kind");
     for kind in KINDS {
         match sockets::socket(family, kind, 0) {
@@ -238,10 +154,7 @@ fn add_pair() -> Vec<u8> {
     const IFLA_INFO_KIND: u16 = 1;
     const INTERFACE_MESSAGE: usize = 16; // struct ifinfomsg
     let mut body = vec![0; INTERFACE_MESSAGE];
-    body.extend(attribute(
-        IFLA_LINKINFO,
-        &attribute(IFLA_INFO_KIND, b"veth\0"),
-    ));
+    body.extend(attribute(IFLA_LINKINFO, &attribute(IFLA_INFO_KIND, b"veth\0")));
     message(RTM_NEWLINK, &body)
 }
 

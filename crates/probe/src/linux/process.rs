@@ -27,173 +27,84 @@ const BOMB_HOLD: i32 = 1500;
 
 /// The limits hold also where no control group is delegated and the plan can only call them advisory.
 const MEMORY_LIMIT: &[&str] = &["--memory", "128MiB", "--accept-degraded", "process.memory"];
-const PROCESS_LIMIT: &[&str] = &[
-    "--processes",
-    "64",
-    "--accept-degraded",
-    "process.processes",
-];
+const PROCESS_LIMIT: &[&str] = &["--processes", "64", "--accept-degraded", "process.processes"];
 
 pub(crate) const PROBES: &[Probe] = &[
-    process(
-        "signal-neighbour",
-        "Sends a signal to another process.",
-        |t| {
-            Ok(done(processes::kill(
-                t.number("neighbour")?,
-                libc::SIGCONT,
-            )?))
-        },
-    ),
-    process(
-        "signal-starter",
-        "Sends a signal to whoever started the run.",
-        |t| Ok(done(processes::kill(t.number("starter")?, libc::SIGCONT)?)),
-    )
-    .wiring(Wiring::Starter),
-    process(
-        "signal-by-descriptor",
-        "Sends a signal to another process through a process descriptor.",
-        |t| {
-            let neighbour = processes::open(t.number("neighbour")?)?;
-            Ok(done(processes::signal(&neighbour, libc::SIGCONT)?))
-        },
-    ),
-    process(
-        "open-process",
-        "Opens a process descriptor of another process.",
-        |t| Ok(done(processes::open(t.number("neighbour")?)?)),
-    )
-    .beyond_landlock(NO_PROCESS_NAMESPACE),
-    process(
-        "take-descriptor",
-        "Copies an open descriptor out of another process.",
-        |t| {
-            let neighbour = processes::open(t.number("neighbour")?)?;
-            Ok(done(processes::take_descriptor(&neighbour, 3)?))
-        },
-    ),
-    process("trace-neighbour", "Traces another process.", |t| {
-        Ok(done(processes::seize(t.number("neighbour")?)?))
+    process("signal-neighbour", "Sends a signal to another process.", |t| {
+        Ok(done(processes::kill(t.number("neighbour")?, libc::SIGCONT)?))
     }),
+    process("signal-starter", "Sends a signal to whoever started the run.", |t| {
+        Ok(done(processes::kill(t.number("starter")?, libc::SIGCONT)?))
+    })
+    .wiring(Wiring::Starter),
+    process("signal-by-descriptor", "Sends a signal to another process through a process descriptor.", |t| {
+        let neighbour = processes::open(t.number("neighbour")?)?;
+        Ok(done(processes::signal(&neighbour, libc::SIGCONT)?))
+    }),
+    process("open-process", "Opens a process descriptor of another process.", |t| {
+        Ok(done(processes::open(t.number("neighbour")?)?))
+    })
+    .beyond_landlock(NO_PROCESS_NAMESPACE),
+    process("take-descriptor", "Copies an open descriptor out of another process.", |t| {
+        let neighbour = processes::open(t.number("neighbour")?)?;
+        Ok(done(processes::take_descriptor(&neighbour, 3)?))
+    }),
+    process("trace-neighbour", "Traces another process.", |t| Ok(done(processes::seize(t.number("neighbour")?)?))),
     process("trace-parent", "Traces its own parent.", |_| {
-        let parent = i32::try_from(std::os::unix::process::parent_id())
-            .map_err(|_| Failure::denied("no parent"))?;
+        let parent = i32::try_from(std::os::unix::process::parent_id()).map_err(|_| Failure::denied("no parent"))?;
         Ok(done(processes::seize(parent)?))
     })
     .wiring(Wiring::Shell),
-    process(
-        "read-neighbour-memory-directly",
-        "Reads the memory of another process.",
-        |t| {
-            let address = a_mapping(t)?;
-            Ok(done(processes::read_memory(
-                t.number("neighbour")?,
-                address,
-                &mut [0; 16],
-            )?))
-        },
-    ),
-    process(
-        "write-neighbour-memory",
-        "Asks to write into the memory of another process.",
-        |t| {
-            match processes::write_no_memory(t.number("neighbour")?) {
-                // The address is senseless on purpose; the right to write is checked before it.
-                Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok("let in".to_owned()),
-                other => Ok(done(other?)),
-            }
-        },
-    ),
-    process(
-        "open-neighbour-memory",
-        "Opens the memory of another process for writing.",
-        |t| {
-            let memory = format!("/proc/{}/mem", t.text("neighbour")?);
-            Ok(done(File::options().write(true).open(memory)?))
-        },
-    ),
-    process(
-        "see-neighbour",
-        "Sees another process and its command line.",
-        |t| {
-            let line = fs::read(format!("/proc/{}/cmdline", t.text("neighbour")?))?;
-            if line.is_empty() {
-                Err(Failure::denied("it is empty"))
-            } else {
-                Ok("seen".to_owned())
-            }
-        },
-    )
+    process("read-neighbour-memory-directly", "Reads the memory of another process.", |t| {
+        let address = a_mapping(t)?;
+        Ok(done(processes::read_memory(t.number("neighbour")?, address, &mut [0; 16])?))
+    }),
+    process("write-neighbour-memory", "Asks to write into the memory of another process.", |t| {
+        match processes::write_no_memory(t.number("neighbour")?) {
+            // The address is senseless on purpose; the right to write is checked before it.
+            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok("let in".to_owned()),
+            other => Ok(done(other?)),
+        }
+    }),
+    process("open-neighbour-memory", "Opens the memory of another process for writing.", |t| {
+        let memory = format!("/proc/{}/mem", t.text("neighbour")?);
+        Ok(done(File::options().write(true).open(memory)?))
+    }),
+    process("see-neighbour", "Sees another process and its command line.", |t| {
+        let line = fs::read(format!("/proc/{}/cmdline", t.text("neighbour")?))?;
+        if line.is_empty() { Err(Failure::denied("it is empty")) } else { Ok("seen".to_owned()) }
+    })
     .beyond_landlock(NO_PROCESS_NAMESPACE),
-    process(
-        "limit-neighbour",
-        "Sets a resource limit of another process.",
-        |t| Ok(done(processes::set_core_limit(t.number("neighbour")?)?)),
-    )
+    process("limit-neighbour", "Sets a resource limit of another process.", |t| {
+        Ok(done(processes::set_core_limit(t.number("neighbour")?)?))
+    })
     .beyond_landlock(NO_PROCESS_NAMESPACE),
-    process(
-        "slow-neighbour",
-        "Lowers the priority of another process.",
-        |t| Ok(done(processes::make_nicer(t.number("neighbour")?)?)),
-    )
+    process("slow-neighbour", "Lowers the priority of another process.", |t| {
+        Ok(done(processes::make_nicer(t.number("neighbour")?)?))
+    })
     .beyond_landlock(NO_PROCESS_NAMESPACE),
-    process(
-        "move-neighbour",
-        "Sets the processors of another process.",
-        |t| Ok(done(processes::set_affinity(t.number("neighbour")?)?)),
-    )
+    process("move-neighbour", "Sets the processors of another process.", |t| {
+        Ok(done(processes::set_affinity(t.number("neighbour")?)?))
+    })
     .beyond_landlock(NO_PROCESS_NAMESPACE),
-    process(
-        "score-neighbour",
-        "Makes another process the first to be killed when memory is short.",
-        |t| {
-            Ok(done(fs::write(
-                format!("/proc/{}/oom_score_adj", t.text("neighbour")?),
-                "900",
-            )?))
-        },
-    ),
-    survivor("survive-as-daemon", "Leaves a daemon behind.", |t| {
+    process("score-neighbour", "Makes another process the first to be killed when memory is short.", |t| {
+        Ok(done(fs::write(format!("/proc/{}/oom_score_adj", t.text("neighbour")?), "900")?))
+    }),
+    survivor("survive-as-daemon", "Leaves a daemon behind.", |t| survive(t, Detach::Session)),
+    survivor("survive-holding-output", "Leaves a process behind that holds the output open.", |t| {
+        survive(t, Detach::KeepStreams)
+    }),
+    survivor("survive-as-subreaper", "Becomes the keeper of its orphans, and leaves one behind.", |t| {
+        processes::become_subreaper().map_err(Failure::preparing("subreaper"))?;
         survive(t, Detach::Session)
     }),
-    survivor(
-        "survive-holding-output",
-        "Leaves a process behind that holds the output open.",
-        |t| survive(t, Detach::KeepStreams),
-    ),
-    survivor(
-        "survive-as-subreaper",
-        "Becomes the keeper of its orphans, and leaves one behind.",
-        |t| {
-            processes::become_subreaper().map_err(Failure::preparing("subreaper"))?;
-            survive(t, Detach::Session)
-        },
-    ),
-    Probe::new(
-        "exhaust-processes",
-        Class::Limit,
-        "Makes more processes than allowed.",
-        |_| {
-            whole(
-                processes::fork_together(BOMB_CHILDREN, stay)?,
-                BOMB_CHILDREN,
-            )
-        },
-    )
+    Probe::new("exhaust-processes", Class::Limit, "Makes more processes than allowed.", |_| {
+        whole(processes::fork_together(BOMB_CHILDREN, stay)?, BOMB_CHILDREN)
+    })
     .flags(PROCESS_LIMIT),
-    Probe::new(
-        "exhaust-memory",
-        Class::Limit,
-        "Takes more memory than allowed.",
-        |_| {
-            if touch(BOMB_BYTES) {
-                Ok("took it all".to_owned())
-            } else {
-                Err(Failure::denied("no more was given"))
-            }
-        },
-    )
+    Probe::new("exhaust-memory", Class::Limit, "Takes more memory than allowed.", |_| {
+        if touch(BOMB_BYTES) { Ok("took it all".to_owned()) } else { Err(Failure::denied("no more was given")) }
+    })
     .flags(MEMORY_LIMIT),
     Probe::new(
         "exhaust-memory-together",
@@ -233,17 +144,12 @@ fn a_mapping(targets: &Targets) -> Result<usize, Failure> {
 fn survive(targets: &Targets, detach: Detach) -> Attempt {
     let path = targets.join("workspace", "survivor.lock")?;
     let file = File::create(Path::new(&path)).map_err(Failure::preparing("the lock"))?;
-    file.try_lock()
-        .map_err(|error| Failure::unavailable(format!("the lock: {error}")))?;
+    file.try_lock().map_err(|error| Failure::unavailable(format!("the lock: {error}")))?;
     Ok(processes::leave_survivor(detach, &file)?.to_string())
 }
 
 fn whole(count: usize, wanted: usize) -> Attempt {
-    if count == wanted {
-        Ok(format!("all {count}"))
-    } else {
-        Err(Failure::denied(format!("only {count} of {wanted}")))
-    }
+    if count == wanted { Ok(format!("all {count}")) } else { Err(Failure::denied(format!("only {count} of {wanted}"))) }
 }
 
 /// Keeps what was taken for a while.

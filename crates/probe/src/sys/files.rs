@@ -25,29 +25,17 @@ pub(crate) fn truncate(path: &Path, length: i64) -> io::Result<()> {
 pub(crate) fn set_attribute(path: &Path, name: &std::ffi::CStr, value: &[u8]) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: both strings are NUL-terminated, `value` is readable for its length, all outlive the call.
-    let returned = unsafe {
-        libc::setxattr(
-            path.as_ptr(),
-            name.as_ptr(),
-            value.as_ptr().cast(),
-            value.len(),
-            0,
-        )
-    };
+    let returned = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     check_int(returned).map(drop)
 }
 
 /// utimensat(2): sets both times to the epoch.
 pub(crate) fn set_times_to_epoch(path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
-    let epoch = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let epoch = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let times = [epoch, epoch];
     // SAFETY: `path` is NUL-terminated, `times` has the two elements that the call reads; both outlive it.
-    check_int(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), 0) })
-        .map(drop)
+    check_int(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), 0) }).map(drop)
 }
 
 /// openat(2) for creating a file below a descriptor that the process merely inherited, whatever it is.
@@ -63,15 +51,8 @@ pub(crate) fn link_unnamed(file: &File, to: &Path) -> io::Result<()> {
     let from = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
     let to = c_path(to)?;
     // SAFETY: both paths are NUL-terminated and outlive the call.
-    let returned = unsafe {
-        libc::linkat(
-            libc::AT_FDCWD,
-            from.as_ptr(),
-            libc::AT_FDCWD,
-            to.as_ptr(),
-            libc::AT_SYMLINK_FOLLOW,
-        )
-    };
+    let returned =
+        unsafe { libc::linkat(libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), libc::AT_SYMLINK_FOLLOW) };
     check_int(returned).map(drop)
 }
 
@@ -80,15 +61,8 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     let one = c_path(one)?;
     let other = c_path(other)?;
     // SAFETY: both paths are NUL-terminated and outlive the call.
-    let returned = unsafe {
-        libc::renameat2(
-            libc::AT_FDCWD,
-            one.as_ptr(),
-            libc::AT_FDCWD,
-            other.as_ptr(),
-            libc::RENAME_EXCHANGE,
-        )
-    };
+    let returned =
+        unsafe { libc::renameat2(libc::AT_FDCWD, one.as_ptr(), libc::AT_FDCWD, other.as_ptr(), libc::RENAME_EXCHANGE) };
     check_int(returned).map(drop)
 }
 
@@ -106,33 +80,15 @@ struct FileHandle {
 /// name_to_handle_at(2) and then open_by_handle_at(2) for writing, with `mount` as any descriptor on that mount.
 pub(crate) fn open_by_handle(path: &Path, mount: &File) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
-    let mut handle = FileHandle {
-        handle_bytes: HANDLE_BYTES,
-        handle_type: 0,
-        handle: [0; HANDLE_BYTES as usize],
-    };
+    let mut handle = FileHandle { handle_bytes: HANDLE_BYTES, handle_type: 0, handle: [0; HANDLE_BYTES as usize] };
     let mut mount_id: libc::c_int = 0;
     // SAFETY: `handle` announces its true capacity, `mount_id` is a writable int, `path` is NUL-terminated.
     let named = unsafe {
-        libc::syscall(
-            libc::SYS_name_to_handle_at,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            &raw mut handle,
-            &raw mut mount_id,
-            0,
-        )
+        libc::syscall(libc::SYS_name_to_handle_at, libc::AT_FDCWD, path.as_ptr(), &raw mut handle, &raw mut mount_id, 0)
     };
     check(named)?;
     // SAFETY: `handle` was filled by the kernel and outlives the call.
-    own(unsafe {
-        libc::syscall(
-            libc::SYS_open_by_handle_at,
-            mount.as_raw_fd(),
-            &raw const handle,
-            libc::O_WRONLY,
-        )
-    })
+    own(unsafe { libc::syscall(libc::SYS_open_by_handle_at, mount.as_raw_fd(), &raw const handle, libc::O_WRONLY) })
 }
 
 /// `ioctl(FS_IOC_SETFLAGS)` with the flags the file already has plus `NODUMP`, which changes nothing but the inode.
@@ -143,6 +99,5 @@ pub(crate) fn set_no_dump(file: &File) -> io::Result<()> {
     check_int(unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) })?;
     flags |= NO_DUMP;
     // SAFETY: the request reads an int from `flags`, and the descriptor is open.
-    check_int(unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) })
-        .map(drop)
+    check_int(unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags) }).map(drop)
 }

@@ -16,11 +16,7 @@ pub(crate) enum Kind {
 
 /// Finds (or with `create` makes) the object of that key, and returns its identifier.
 pub(crate) fn get(kind: Kind, key: i32, create: bool) -> io::Result<i32> {
-    let flags = if create {
-        libc::IPC_CREAT | libc::IPC_EXCL | 0o666
-    } else {
-        0o600
-    };
+    let flags = if create { libc::IPC_CREAT | libc::IPC_EXCL | 0o666 } else { 0o600 };
     let size = if create { 4096 } else { 0 };
     // SAFETY: plain integers in every arm.
     let returned = unsafe {

@@ -21,22 +21,9 @@ struct MapAttributes {
 pub(crate) fn bpf() -> io::Result<OwnedFd> {
     const BPF_MAP_CREATE: libc::c_int = 0;
     const BPF_MAP_TYPE_ARRAY: u32 = 2;
-    let attributes = MapAttributes {
-        kind: BPF_MAP_TYPE_ARRAY,
-        key_size: 4,
-        value_size: 4,
-        entries: 1,
-        flags: 0,
-    };
+    let attributes = MapAttributes { kind: BPF_MAP_TYPE_ARRAY, key_size: 4, value_size: 4, entries: 1, flags: 0 };
     // SAFETY: `attributes` is readable for the size that is passed.
-    own(unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_MAP_CREATE,
-            &raw const attributes,
-            size_of::<MapAttributes>(),
-        )
-    })
+    own(unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, &raw const attributes, size_of::<MapAttributes>()) })
 }
 
 /// perf_event_open(2): counts this process's own context switches in user mode, the least that can be asked for.
@@ -97,15 +84,8 @@ pub(crate) fn add_key(description: &CStr, payload: &[u8], keyring: Keyring) -> i
 /// request_key(2) for a key of type `user`.
 pub(crate) fn request_key(description: &CStr) -> io::Result<i64> {
     // SAFETY: the strings are NUL-terminated and outlive the call; the information for user space is null.
-    let returned = unsafe {
-        libc::syscall(
-            libc::SYS_request_key,
-            c"user".as_ptr(),
-            description.as_ptr(),
-            ptr::null::<u8>(),
-            0,
-        )
-    };
+    let returned =
+        unsafe { libc::syscall(libc::SYS_request_key, c"user".as_ptr(), description.as_ptr(), ptr::null::<u8>(), 0) };
     check(returned)
 }
 
@@ -119,15 +99,13 @@ pub(crate) fn keyring_id(keyring: Keyring) -> io::Result<i64> {
 /// kexec_load(2) with flags that do not exist.
 pub(crate) fn kexec() -> io::Result<()> {
     // SAFETY: no segments are passed, so the null pointer is never read.
-    check(unsafe { libc::syscall(libc::SYS_kexec_load, 0, 0, ptr::null::<u8>(), 0xffff_u64) })
-        .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_kexec_load, 0, 0, ptr::null::<u8>(), 0xffff_u64) }).map(drop)
 }
 
 /// init_module(2) of an image of no bytes.
 pub(crate) fn init_module() -> io::Result<()> {
     // SAFETY: a length of nought is passed, so the image is never read; the parameters are an empty string.
-    check(unsafe { libc::syscall(libc::SYS_init_module, ptr::null::<u8>(), 0, c"".as_ptr()) })
-        .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_init_module, ptr::null::<u8>(), 0, c"".as_ptr()) }).map(drop)
 }
 
 /// finit_module(2) of a descriptor that is none.
@@ -139,14 +117,7 @@ pub(crate) fn finit_module() -> io::Result<()> {
 /// delete_module(2) of a module that does not exist.
 pub(crate) fn delete_module() -> io::Result<()> {
     // SAFETY: the name is NUL-terminated; the rest are integers.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_delete_module,
-            c"ringfence_probe".as_ptr(),
-            libc::O_NONBLOCK,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_delete_module, c"ringfence_probe".as_ptr(), libc::O_NONBLOCK) }).map(drop)
 }
 
 /// iopl(2): the input and output instructions, for a process that then does not use them.
@@ -192,16 +163,9 @@ pub(crate) fn swapoff() -> io::Result<()> {
 pub(crate) fn set_time_zone() -> io::Result<()> {
     let mut zone = [0_i32; 2]; // struct timezone
     // SAFETY: the time is null, `zone` has the two ints that the call writes.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_gettimeofday,
-            ptr::null_mut::<u8>(),
-            zone.as_mut_ptr(),
-        )
-    })?;
+    check(unsafe { libc::syscall(libc::SYS_gettimeofday, ptr::null_mut::<u8>(), zone.as_mut_ptr()) })?;
     // SAFETY: the time is null, `zone` has the two ints that the call reads.
-    check(unsafe { libc::syscall(libc::SYS_settimeofday, ptr::null::<u8>(), zone.as_ptr()) })
-        .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_settimeofday, ptr::null::<u8>(), zone.as_ptr()) }).map(drop)
 }
 
 /// adjtimex(2): sets the length of a tick to what it is.
@@ -220,10 +184,7 @@ pub(crate) fn set_host_name() -> io::Result<()> {
     let mut name = [0_u8; 65];
     // SAFETY: `name` is writable for the length that is passed.
     check_int(unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) })?;
-    let length = name
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(name.len() - 1);
+    let length = name.iter().position(|byte| *byte == 0).unwrap_or(name.len() - 1);
     // SAFETY: `name` is readable for `length`.
     check_int(unsafe { libc::sethostname(name.as_ptr().cast(), length) }).map(drop)
 }
@@ -233,15 +194,8 @@ pub(crate) fn quota() -> io::Result<()> {
     const Q_QUOTAON: libc::c_int = 0x0080_0002;
     let command = Q_QUOTAON << 8;
     // SAFETY: both paths are NUL-terminated.
-    let returned = unsafe {
-        libc::syscall(
-            libc::SYS_quotactl,
-            command,
-            c"/nonexistent".as_ptr(),
-            0,
-            c"/nonexistent".as_ptr(),
-        )
-    };
+    let returned =
+        unsafe { libc::syscall(libc::SYS_quotactl, command, c"/nonexistent".as_ptr(), 0, c"/nonexistent".as_ptr()) };
     check(returned).map(drop)
 }
 
@@ -256,14 +210,8 @@ pub(crate) fn kernel_messages() -> io::Result<usize> {
     const SYSLOG_ACTION_READ_ALL: libc::c_int = 3;
     let mut buffer = [0_u8; 256];
     // SAFETY: `buffer` is writable for the length that is passed.
-    let returned = unsafe {
-        libc::syscall(
-            libc::SYS_syslog,
-            SYSLOG_ACTION_READ_ALL,
-            buffer.as_mut_ptr(),
-            buffer.len(),
-        )
-    };
+    let returned =
+        unsafe { libc::syscall(libc::SYS_syslog, SYSLOG_ACTION_READ_ALL, buffer.as_mut_ptr(), buffer.len()) };
     Ok(usize::try_from(check(returned)?).unwrap_or_default())
 }
 
@@ -284,13 +232,7 @@ pub(crate) fn clone3_into(namespaces: libc::c_int) -> io::Result<()> {
     arguments[0] = u64::from(namespaces.unsigned_abs());
     arguments[4] = u64::from(libc::SIGCHLD.unsigned_abs());
     // SAFETY: no stack is given, so the child runs on a copy of this one, as after fork; the probe has one thread.
-    match check(unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            arguments.as_ptr(),
-            size_of_val(&arguments),
-        )
-    })? {
+    match check(unsafe { libc::syscall(libc::SYS_clone3, arguments.as_ptr(), size_of_val(&arguments)) })? {
         // SAFETY: the child ends without touching anything.
         0 => unsafe { libc::_exit(0) },
         child => reap(child),
@@ -338,16 +280,7 @@ pub(crate) fn raise_ambient_capability() -> io::Result<()> {
     // SAFETY: `header` is writable, `sets` has the two elements of three words that this version reads.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) })?;
     // SAFETY: plain integers.
-    check_int(unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_RAISE,
-            CAP_SYS_ADMIN,
-            0,
-            0,
-        )
-    })
-    .map(drop)
+    check_int(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0) }).map(drop)
 }
 
 /// prctl(2) with `PR_SET_SECUREBITS` and no bits: undoes what keeps root from being special.
@@ -361,26 +294,10 @@ pub(crate) fn allow_everything() -> io::Result<()> {
     const BPF_RETURN_CONSTANT: u16 = 0x06;
     // SAFETY: plain integers. Without this bit an ordinary user may not install a filter at all.
     check_int(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
-    let mut filter = libc::sock_filter {
-        code: BPF_RETURN_CONSTANT,
-        jt: 0,
-        jf: 0,
-        k: libc::SECCOMP_RET_ALLOW,
-    };
-    let program = libc::sock_fprog {
-        len: 1,
-        filter: &raw mut filter,
-    };
+    let mut filter = libc::sock_filter { code: BPF_RETURN_CONSTANT, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut filter };
     // SAFETY: `program` points to the one instruction that it announces; both outlive the call.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
 }
 
 /// A system call by its 32-bit number and through the 32-bit gate, which a filter for 64-bit numbers may have forgotten:
@@ -419,9 +336,5 @@ pub(crate) fn keyring_id_by_x32_number(keyring: Keyring) -> io::Result<i64> {
 
 #[cfg(target_arch = "x86_64")]
 fn from_raw(returned: i32) -> io::Result<i64> {
-    if (-4095..0).contains(&returned) {
-        Err(io::Error::from_raw_os_error(-returned))
-    } else {
-        Ok(i64::from(returned))
-    }
+    if (-4095..0).contains(&returned) { Err(io::Error::from_raw_os_error(-returned)) } else { Ok(i64::from(returned)) }
 }

@@ -18,20 +18,12 @@ use std::path::Path;
 
 /// Turns the kernel's convention (-1 and `errno`) into a result.
 fn check(returned: libc::c_long) -> io::Result<libc::c_long> {
-    if returned == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(returned)
-    }
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
 
 /// The same for functions of the C library that return an `int`.
 fn check_int(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned == -1 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(returned)
-    }
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
 
 /// Takes ownership of a descriptor that a call has just returned.

@@ -9,20 +9,13 @@ use std::ptr;
 use super::{c_path, check, check_int, own};
 
 /// mount(2).
-pub(crate) fn mount(
-    source: Option<&Path>,
-    target: &Path,
-    kind: Option<&CStr>,
-    flags: libc::c_ulong,
-) -> io::Result<()> {
+pub(crate) fn mount(source: Option<&Path>, target: &Path, kind: Option<&CStr>, flags: libc::c_ulong) -> io::Result<()> {
     let source = source.map(c_path).transpose()?;
     let target = c_path(target)?;
     // SAFETY: each pointer is null where mount(2) allows it, or a NUL-terminated string that outlives the call.
     let returned = unsafe {
         libc::mount(
-            source
-                .as_ref()
-                .map_or(ptr::null(), |source| source.as_ptr()),
+            source.as_ref().map_or(ptr::null(), |source| source.as_ptr()),
             target.as_ptr(),
             kind.map_or(ptr::null(), CStr::as_ptr),
             flags,
@@ -92,14 +85,7 @@ pub(crate) fn clone_tree(path: &Path) -> io::Result<OwnedFd> {
     const OPEN_TREE_CLONE: libc::c_uint = 1;
     let path = c_path(path)?;
     // SAFETY: `path` is NUL-terminated and outlives the call.
-    own(unsafe {
-        libc::syscall(
-            libc::SYS_open_tree,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            OPEN_TREE_CLONE,
-        )
-    })
+    own(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), OPEN_TREE_CLONE) })
 }
 
 /// move_mount(2) of the mount at `from` to `to`.
@@ -107,16 +93,8 @@ pub(crate) fn move_mount(from: &Path, to: &Path) -> io::Result<()> {
     let from = c_path(from)?;
     let to = c_path(to)?;
     // SAFETY: both paths are NUL-terminated and outlive the call.
-    let returned = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            libc::AT_FDCWD,
-            from.as_ptr(),
-            libc::AT_FDCWD,
-            to.as_ptr(),
-            0,
-        )
-    };
+    let returned =
+        unsafe { libc::syscall(libc::SYS_move_mount, libc::AT_FDCWD, from.as_ptr(), libc::AT_FDCWD, to.as_ptr(), 0) };
     check(returned).map(drop)
 }
 
@@ -134,12 +112,7 @@ pub(crate) fn make_writable(path: &Path) -> io::Result<()> {
     const MOUNT_ATTR_RDONLY: u64 = 1;
     const AT_RECURSIVE: libc::c_int = 0x8000;
     let path = c_path(path)?;
-    let attributes = MountAttributes {
-        set: 0,
-        clear: MOUNT_ATTR_RDONLY,
-        propagation: 0,
-        user_namespace: 0,
-    };
+    let attributes = MountAttributes { set: 0, clear: MOUNT_ATTR_RDONLY, propagation: 0, user_namespace: 0 };
     // SAFETY: `path` is NUL-terminated, `attributes` has the layout and the size that are passed; both outlive the call.
     let returned = unsafe {
         libc::syscall(

@@ -16,52 +16,26 @@ pub(crate) fn kill(process: i32, signal: libc::c_int) -> io::Result<()> {
 /// ptrace(2) with `PTRACE_SEIZE`; the kernel detaches when the tracer exits.
 pub(crate) fn seize(process: i32) -> io::Result<()> {
     // SAFETY: this request ignores its address and takes option bits as data: no memory of ours is touched.
-    check(unsafe {
-        libc::ptrace(
-            libc::PTRACE_SEIZE,
-            process,
-            ptr::null_mut::<u8>(),
-            ptr::null_mut::<u8>(),
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::ptrace(libc::PTRACE_SEIZE, process, ptr::null_mut::<u8>(), ptr::null_mut::<u8>()) }).map(drop)
 }
 
 /// process_vm_readv(2) of a few bytes at `address` of another process.
 pub(crate) fn read_memory(process: i32, address: usize, into: &mut [u8]) -> io::Result<()> {
-    let local = libc::iovec {
-        iov_base: into.as_mut_ptr().cast(),
-        iov_len: into.len(),
-    };
-    let remote = libc::iovec {
-        iov_base: ptr::without_provenance_mut(address),
-        iov_len: into.len(),
-    };
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote = libc::iovec { iov_base: ptr::without_provenance_mut(address), iov_len: into.len() };
     // SAFETY: the kernel writes only into `local`, which is exactly `into`; `remote` is never dereferenced here.
-    check(unsafe {
-        libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0)
-            as libc::c_long
-    })
-    .map(drop)
+    check(unsafe { libc::process_vm_readv(process, &raw const local, 1, &raw const remote, 1, 0) as libc::c_long })
+        .map(drop)
 }
 
 /// process_vm_writev(2) of no bytes at all: the kernel checks the right to write first.
 pub(crate) fn write_no_memory(process: i32) -> io::Result<()> {
     let byte = 0_u8;
-    let local = libc::iovec {
-        iov_base: (&raw const byte).cast_mut().cast(),
-        iov_len: 1,
-    };
-    let remote = libc::iovec {
-        iov_base: ptr::null_mut(),
-        iov_len: 1,
-    };
+    let local = libc::iovec { iov_base: (&raw const byte).cast_mut().cast(), iov_len: 1 };
+    let remote = libc::iovec { iov_base: ptr::null_mut(), iov_len: 1 };
     // SAFETY: the kernel only reads `local`, one byte that is alive; `remote` lies in the other process.
-    check(unsafe {
-        libc::process_vm_writev(process, &raw const local, 1, &raw const remote, 1, 0)
-            as libc::c_long
-    })
-    .map(drop)
+    check(unsafe { libc::process_vm_writev(process, &raw const local, 1, &raw const remote, 1, 0) as libc::c_long })
+        .map(drop)
 }
 
 /// pidfd_open(2).
@@ -79,36 +53,17 @@ pub(crate) fn take_descriptor(process: &OwnedFd, descriptor: RawFd) -> io::Resul
 /// pidfd_send_signal(2).
 pub(crate) fn signal(process: &OwnedFd, signal: libc::c_int) -> io::Result<()> {
     // SAFETY: the signal information is null, which the call allows; the rest are integers.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process.as_raw_fd(),
-            signal,
-            ptr::null::<u8>(),
-            0,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, ptr::null::<u8>(), 0) })
+        .map(drop)
 }
 
 /// prlimit(2): sets the core limit of another process to what it is.
 pub(crate) fn set_core_limit(process: i32) -> io::Result<()> {
-    let mut limit = libc::rlimit64 {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the new limit is null, `limit` is writable.
     check_int(unsafe { libc::prlimit64(process, libc::RLIMIT_CORE, ptr::null(), &raw mut limit) })?;
     // SAFETY: `limit` is readable, the old limit is null.
-    check_int(unsafe {
-        libc::prlimit64(
-            process,
-            libc::RLIMIT_CORE,
-            &raw const limit,
-            ptr::null_mut(),
-        )
-    })
-    .map(drop)
+    check_int(unsafe { libc::prlimit64(process, libc::RLIMIT_CORE, &raw const limit, ptr::null_mut()) }).map(drop)
 }
 
 /// setpriority(2): makes another process nicer.
@@ -122,15 +77,8 @@ pub(crate) fn make_nicer(process: i32) -> io::Result<()> {
 pub(crate) fn set_affinity(process: i32) -> io::Result<()> {
     let everything = [u64::MAX; 16];
     // SAFETY: the mask is readable for the size that is passed.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_sched_setaffinity,
-            process,
-            size_of_val(&everything),
-            everything.as_ptr(),
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, process, size_of_val(&everything), everything.as_ptr()) })
+        .map(drop)
 }
 
 /// prctl(2) with `PR_SET_CHILD_SUBREAPER`.
@@ -268,18 +216,13 @@ fn wait(child: libc::pid_t) -> io::Result<libc::c_int> {
 pub(crate) fn in_child(body: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     match fork()? {
         Fork::Child => {
-            let errno = body()
-                .err()
-                .map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
+            let errno = body().err().map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
             exit_now(errno.min(255))
         }
         Fork::Parent(child) => {
             let status = wait(child)?;
             if libc::WIFSIGNALED(status) {
-                return Err(io::Error::other(format!(
-                    "killed by signal {}",
-                    libc::WTERMSIG(status)
-                )));
+                return Err(io::Error::other(format!("killed by signal {}", libc::WTERMSIG(status))));
             }
             match libc::WEXITSTATUS(status) {
                 0 => Ok(()),

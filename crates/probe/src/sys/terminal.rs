@@ -14,21 +14,10 @@ pub(crate) fn open_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (mut controller, mut terminal) = (-1, -1);
     // SAFETY: both descriptors are writable ints; name, attributes and size may be null.
     check_int(unsafe {
-        libc::openpty(
-            &raw mut controller,
-            &raw mut terminal,
-            ptr::null_mut(),
-            ptr::null(),
-            ptr::null(),
-        )
+        libc::openpty(&raw mut controller, &raw mut terminal, ptr::null_mut(), ptr::null(), ptr::null())
     })?;
     // SAFETY: the call has just made both descriptors, nobody else knows them.
-    Ok(unsafe {
-        (
-            OwnedFd::from_raw_fd(controller),
-            OwnedFd::from_raw_fd(terminal),
-        )
-    })
+    Ok(unsafe { (OwnedFd::from_raw_fd(controller), OwnedFd::from_raw_fd(terminal)) })
 }
 
 /// Makes `terminal` the controlling terminal of the command, in a session of its own.
@@ -47,14 +36,12 @@ pub(crate) fn control(command: &mut Command, terminal: &OwnedFd) {
 /// `ioctl(TIOCSTI)`: puts a byte into the terminal's input, as if it had been typed.
 pub(crate) fn type_into(terminal: &File, byte: u8) -> io::Result<()> {
     // SAFETY: the request reads one byte, which is alive.
-    check_int(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSTI, &raw const byte) })
-        .map(drop)
+    check_int(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSTI, &raw const byte) }).map(drop)
 }
 
 /// `ioctl(TIOCLINUX)` with a subcode that does not exist: the console's own way of pasting into the input.
 pub(crate) fn console_request(terminal: &File) -> io::Result<()> {
     let subcode = u8::MAX;
     // SAFETY: the request reads one byte, the subcode, which is alive.
-    check_int(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCLINUX, &raw const subcode) })
-        .map(drop)
+    check_int(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCLINUX, &raw const subcode) }).map(drop)
 }
