@@ -84,10 +84,8 @@ impl Page {
         for (line, info, content) in &self.code {
             let mut words = info.split([' ', ',']);
             match words.next() {
-                Some("console" | "trycmd") => {
-                    if !is_executed(name) && !words.any(|word| word == "ignore") {
-                        faults.push((*line, "this console block is executed by no test".to_owned()));
-                    }
+                Some("console" | "trycmd") if !is_executed(name) && words.all(|word| word != "ignore") => {
+                    faults.push((*line, "this console block is executed by no test".to_owned()));
                 }
                 Some("sh" | "bash" | "shell") => {
                     faults.extend(commands(content).filter_map(|command| Some((*line, command_fault(&command)?))))

@@ -55,7 +55,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 
 fn load(source: PolicySource, overrides: Overrides, anchors: &Anchors) -> Result<Policy, Failure> {
     let request = Request { source, managed: managed_policy(), overrides, anchors };
-    ringfence_policy::load(&request, &Disk).map_err(Failure::Policy)
+    ringfence_policy::load(&request, &Disk).map_err(|error| Failure::Policy(Box::new(error)))
 }
 
 fn source(source: &Source) -> PolicySource {

@@ -68,19 +68,28 @@ fn main() -> ExitCode {
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
     for case in cases {
-        for (column, expected) in [("namespaces", &case.namespaces), ("landlock", &case.landlock)] {
+        for (column, expected) in [
+            ("namespaces", &case.namespaces),
+            ("landlock", &case.landlock),
+        ] {
             for (who, account) in accounts() {
                 let name = format!("{who}::{column}::{}", case.name);
-                trials.push(Trial::ignorable_test(name, move || judge(case, column, expected, ground, account)));
+                trials.push(Trial::ignorable_test(name, move || {
+                    judge(case, column, expected, ground, account)
+                }));
             }
         }
         for (column, _expected) in [("token", &case.token), ("account", &case.account)] {
             let name = format!("windows::{column}::{}", case.name);
-            trials.push(Trial::ignorable_test(name, || skip("this column is judged on Windows")));
+            trials.push(Trial::ignorable_test(name, || {
+                skip("this column is judged on Windows")
+            }));
         }
     }
     if !is_root() {
-        trials.push(Trial::ignorable_test("root", || skip("every case runs also as root when the caller is root")));
+        trials.push(Trial::ignorable_test("root", || {
+            skip("every case runs also as root when the caller is root")
+        }));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let _ = fs::remove_dir_all(ground.path());
@@ -105,18 +114,33 @@ fn judge(
         if let Some(profile) = &case.profile {
             command.args(["--profile", profile]);
         }
-        command.arg("--").args(attempt(case, ground, stage)).output().unwrap()
+        command
+            .arg("--")
+            .args(attempt(case, ground, stage))
+            .output()
+            .unwrap()
     };
     let place = stage(ground.path(), account)?;
     let output = inside(&place);
     match expected {
-        Expected::Allow => assert!(output.status.success() && succeeded(case, &place, &output), "{}", show(&output)),
+        Expected::Allow => assert!(
+            output.status.success() && succeeded(case, &place, &output),
+            "{}",
+            show(&output)
+        ),
         Expected::Deny => {
             assert!(output.status.success(), "it was not run: {}", show(&output));
             assert!(!succeeded(case, &place, &output), "{}", show(&output));
             let place = stage(ground.path(), account)?;
-            let outside = place.command(&ground.program).args(&attempt(case, ground, &place)[1..]).output()?;
-            assert!(succeeded(case, &place, &outside), "outside: {}", show(&outside));
+            let outside = place
+                .command(&ground.program)
+                .args(&attempt(case, ground, &place)[1..])
+                .output()?;
+            assert!(
+                succeeded(case, &place, &outside),
+                "outside: {}",
+                show(&outside)
+            );
         }
         Expected::Refuse(rule) => {
             assert_eq!(output.status.code(), Some(126), "{}", show(&output));
@@ -134,7 +158,8 @@ fn stage(base: &Path, account: Option<Account>) -> Result<Stage, Failed> {
 
 /// The command that makes the attempt: the program itself, and then its arguments.
 fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsString> {
-    let probe = find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
+    let probe =
+        find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
     let key = match probe.name {
         "file-create" => "create",
         "file-append" | "file-delete" => "file",
@@ -144,9 +169,17 @@ fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsStrin
         other => panic!("{other} is not a portable probe"),
     };
     let targets = stage.targets();
-    let listener = targets.iter().find_map(|target| target.to_str()?.strip_prefix("address=")).unwrap();
+    let listener = targets
+        .iter()
+        .find_map(|target| target.to_str()?.strip_prefix("address="))
+        .unwrap();
     let target = place_names(&case.target, stage).replace("{listener}", listener);
-    vec![ground.program.clone().into(), "__probe".into(), probe.name.into(), format!("{key}={target}").into()]
+    vec![
+        ground.program.clone().into(),
+        "__probe".into(),
+        probe.name.into(),
+        format!("{key}={target}").into(),
+    ]
 }
 
 fn place_names(text: &str, stage: &Stage) -> String {

@@ -297,11 +297,9 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
 
 /// What the value of a key has to be.
 pub(crate) fn expectation(key: &str) -> &'static str {
-    let key = if key.starts_with("environment.set.") {
-        "environment.set"
-    } else {
-        key
-    };
+    if key.starts_with("environment.set.") {
+        return "a string: `set = { CI = \"1\" }`";
+    }
     KEYS.iter()
         .find(|(known, _)| *known == key)
         .map_or("something else", |(_, expected)| expected)

@@ -65,11 +65,11 @@ pub enum PolicyError {
         /// The key.
         key: String,
         /// The table it stands in; empty for the top level.
-        table: String,
+        table: Box<str>,
         /// The nearest key, if one is near.
         suggestion: Option<&'static str>,
         /// All keys of the table.
-        known: Vec<&'static str>,
+        known: Box<[&'static str]>,
     },
     /// A value of the wrong type.
     #[error("{at}: `{text}` is {found}, but `{}` is {expected}", printable(.key))]
@@ -79,9 +79,9 @@ pub enum PolicyError {
         /// Dotted.
         key: String,
         /// The offending text.
-        text: String,
+        text: Box<str>,
         /// Its type.
-        found: String,
+        found: &'static str,
         /// What would be right, with an example.
         expected: &'static str,
     },
@@ -119,7 +119,7 @@ pub enum PolicyError {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// Why.
         problem: ValueError,
     },
@@ -129,7 +129,7 @@ pub enum PolicyError {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// What was written.
         text: String,
         /// Why.
@@ -141,7 +141,7 @@ pub enum PolicyError {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// What was written.
         text: String,
         /// Why.

@@ -104,9 +104,18 @@ fn beside(text: &str, source: &Source, anchors: &Anchors) -> PathBuf {
         return home.join(below);
     }
     let text = text.strip_prefix("./").unwrap_or(text);
-    match &source.author {
-        Author::File { path, .. } => path.parent().unwrap_or(Path::new("")).join(text),
-        Author::Builtin(_) => PathBuf::from(text),
+    let Author::File { path, .. } = &source.author else {
+        return PathBuf::from(text);
+    };
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !Path::new(text).has_root() => {
+            // Not `join`: messages name a file in the same way on every system.
+            let mut beside = parent.as_os_str().to_owned();
+            beside.push("/");
+            beside.push(text);
+            beside.into()
+        }
+        _ => PathBuf::from(text),
     }
 }
 

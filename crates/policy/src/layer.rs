@@ -246,10 +246,7 @@ pub(crate) fn parse_path(
     known: &'static str,
 ) -> Result<PathBuf, PathError> {
     if text.starts_with('@') {
-        return Err(PathError::UnknownSet {
-            text: text.to_owned(),
-            known,
-        });
+        return Err(PathError::UnknownSet { known });
     }
     anchors.resolve(text, role)
 }
@@ -287,7 +284,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn one<T, V, E: Into<Problem>>(
         &self,
-        key: &str,
+        key: &'static str,
         written: &Option<Located<T>>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Option<Rule<V>>, PolicyError> {
@@ -299,7 +296,7 @@ impl Reader<'_> {
 
     fn list<T, V, E: Into<Problem>>(
         &self,
-        key: &str,
+        key: &'static str,
         written: &Option<Vec<Located<T>>>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Option<Vec<Rule<V>>>, PolicyError> {
@@ -314,7 +311,7 @@ impl Reader<'_> {
 
     fn rule<T, V, E: Into<Problem>>(
         &self,
-        key: &str,
+        key: &'static str,
         written: &Located<T>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Rule<V>, PolicyError> {
@@ -323,9 +320,8 @@ impl Reader<'_> {
         Ok(Rule::new(value, self.origin(written)))
     }
 
-    fn error<T>(&self, key: &str, written: &Located<T>, problem: Problem) -> PolicyError {
+    fn error<T>(&self, key: &'static str, written: &Located<T>, problem: Problem) -> PolicyError {
         let at = self.origin(written);
-        let key = key.to_owned();
         // What was written without its quotes.
         let text = || {
             self.source

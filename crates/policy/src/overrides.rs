@@ -179,7 +179,7 @@ fn read_paths<T>(
         Ok(value) => Ok(Rule::new(value, Origin::flag(flag))),
         Err(problem) => Err(PolicyError::Path {
             at: Origin::flag(flag),
-            key: "path".to_owned(),
+            key: "path",
             text: path.display().to_string(),
             problem,
         }),
@@ -190,7 +190,7 @@ fn read_paths<T>(
 fn refused_value(flag: &'static str, problem: ValueError) -> PolicyError {
     PolicyError::Value {
         at: Origin::flag(flag),
-        key: "value".to_owned(),
+        key: "value",
         problem,
     }
 }

@@ -62,9 +62,9 @@ fn explain(source: &Source, root: &DeTable<'_>, error: &toml::de::Error) -> Opti
             Some(PolicyError::UnknownKey {
                 at,
                 key: key.to_owned(),
-                table,
+                table: table.into(),
                 suggestion,
-                known,
+                known: known.into(),
             })
         }
         Found::Value(value) if error.message().starts_with("invalid type") => {
@@ -73,8 +73,8 @@ fn explain(source: &Source, root: &DeTable<'_>, error: &toml::de::Error) -> Opti
             Some(PolicyError::WrongType {
                 at,
                 key,
-                text,
-                found: kind(value).to_owned(),
+                text: text.into(),
+                found: kind(value),
                 expected,
             })
         }

@@ -2,6 +2,7 @@
 //!
 //! A fixture that starts with `# system: windows` is judged by the rules of Windows. After a deliberate change of the
 //! messages, `UPDATE_FIXTURES=1 cargo test -p ringfence-policy --test fixtures` writes them anew, to be read in the diff.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! Hostile policies and hosts: whatever comes in, an answer comes out, in one line and in time.
 //!
 //! Mutation of known files by a fixed seed, bounded to about two seconds; `FUZZ_SECONDS` and `FUZZ_SEED` change that.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Every lint, each with a policy that has it and one that has not.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -64,15 +64,3 @@ pub(crate) fn stdout(output: &Output) -> String {
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
-
-/// Whether this machine can hold a command; prints the reason if it cannot, and the test then counts as skipped.
-pub(crate) fn can_run(project: &Project) -> bool {
-    let output = project.call(["run", "true"]);
-    let able = output.status.success();
-    if !able {
-        let reason = stderr(&output);
-        assert!(reason.contains("error[no-mechanism]") || reason.contains("error[not-enforced]"), "{reason}");
-        eprintln!("skipped: {reason}");
-    }
-    able
-}

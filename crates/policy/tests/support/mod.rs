@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use ringfence_policy::{
-    Anchors, Files, Overrides, Policy, PolicyError, PolicySource, Request, System, load,
+    Anchors, Files, Host, Overrides, Policy, PolicyError, PolicySource, Request, System, Verdict,
+    decide_connect, decide_read, decide_write, load,
 };
 
 /// Files in memory.
@@ -119,4 +120,16 @@ pub fn paths(rules: &[ringfence_policy::Rule<PathBuf>]) -> Vec<&str> {
         .iter()
         .map(|rule| rule.value.to_str().unwrap())
         .collect()
+}
+
+pub fn writes(policy: &Policy, path: &str) -> bool {
+    decide_write(policy, Path::new(path)).verdict == Verdict::Allow
+}
+
+pub fn reads(policy: &Policy, path: &str) -> bool {
+    decide_read(policy, Path::new(path)).verdict == Verdict::Allow
+}
+
+pub fn connects(policy: &Policy, host: &str, port: u16) -> bool {
+    decide_connect(policy, &Host::parse(host).unwrap(), port).verdict == Verdict::Allow
 }

@@ -4,12 +4,12 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, Stage, StackBlock, Step, Strings};
+use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
 use super::{landlock, seccomp};
 use crate::Error;
 use crate::plan::linux::{
-    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
-    PRIVATE_TEMPORARY, Resource,
+    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep,
+    Namespace, PRIVATE_TEMPORARY, Resource,
 };
 use crate::plan::{Command, Plan};
 
@@ -24,8 +24,21 @@ pub(super) fn compile(
     temporary: Option<&Path>,
     umask: u32,
 ) -> Result<Script, Error> {
+    let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
+    if plan.mechanism == Mechanism::Namespaces
+        && !isolated.iter().all(|one| plan.namespaces.contains(one))
+    {
+        let advice = "a plan is only carried out as it was made";
+        return Err(Error::Unsupported {
+            what: "a plan of namespaces without its own".into(),
+            advice: advice.into(),
+        });
+    }
     let fill = |text: &OsStr| fill_in(text, temporary);
-    let argv = command.argv.iter().map(|argument| string("an argument", argument.as_os_str()));
+    let argv = command
+        .argv
+        .iter()
+        .map(|argument| string("an argument", argument.as_os_str()));
     let environment = command.environment.iter().map(|(name, value)| {
         let mut variable = name.as_os_str().to_owned();
         variable.push("=");
@@ -33,16 +46,29 @@ pub(super) fn compile(
         string("the environment", &variable)
     });
     Ok(Script {
-        namespaces: plan.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
+        namespaces: plan
+            .namespaces
+            .iter()
+            .fold(0, |flags, namespace| flags | flag(*namespace)),
         cgroup: None,
         maps: plan.namespaces.contains(&Namespace::User).then(|| IdMaps {
             users: format!("{0} {0} 1", plan.user.uid).into_bytes(),
             groups: format!("{0} {0} 1", plan.user.gid).into_bytes(),
         }),
-        slots: vec![-1; plan.mounts.iter().filter(|step| matches!(step, MountStep::Capture { .. })).count()],
+        slots: vec![
+            -1;
+            plan.mounts
+                .iter()
+                .filter(|step| matches!(step, MountStep::Capture { .. } | MountStep::Share { .. }))
+                .count()
+        ],
         mounts: plan.mounts.iter().map(step).collect::<Result<_, _>>()?,
         loopback: plan.namespaces.contains(&Namespace::Network),
-        ruleset: plan.landlock.as_ref().map(|plan| ruleset(plan, temporary)).transpose()?,
+        ruleset: plan
+            .landlock
+            .as_ref()
+            .map(|plan| ruleset(plan, temporary))
+            .transpose()?,
         filter: seccomp::compile(&plan.seccomp),
         lock_in: match plan.mechanism {
             Mechanism::Namespaces => LockIn::Init,
@@ -52,7 +78,11 @@ pub(super) fn compile(
         program: Some(path(&command.program)?),
         argv: Strings::new(argv.collect::<Result<_, _>>()?),
         environment: Strings::new(environment.collect::<Result<_, _>>()?),
-        rlimits: plan.rlimits.iter().map(|limit| (resource(limit.resource), limit.limit)).collect(),
+        rlimits: plan
+            .rlimits
+            .iter()
+            .map(|limit| (resource(limit.resource), limit.limit))
+            .collect(),
         affinity: plan.affinity.as_deref().map(affinity),
         terminal: command.tty.then(|| match plan.mechanism {
             Mechanism::Namespaces => c"/dev/pts/ptmx".to_owned(),
@@ -71,9 +101,16 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
     let program = || plan.command.program.clone();
     let step = match failure.stage {
         Stage::Execute if failure.errno == libc::ENOENT => {
-            return Error::CommandNotFound { command: program().display().to_string() };
+            return Error::CommandNotFound {
+                command: program().display().to_string(),
+            };
         }
-        Stage::Execute => return Error::CommandNotExecutable { path: program(), reason: source.to_string() },
+        Stage::Execute => {
+            return Error::CommandNotExecutable {
+                path: program(),
+                reason: source.to_string(),
+            };
+        }
         Stage::Changed => {
             if let Some(MountStep::Capture { path, .. }) = linux.mounts.get(index) {
                 return Error::RootChanged { path: path.clone() };
@@ -85,7 +122,10 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
             None => "a mount".to_owned(),
         },
         Stage::Ruleset => {
-            let rule = linux.landlock.as_ref().and_then(|ruleset| ruleset.rules.get(index));
+            let rule = linux
+                .landlock
+                .as_ref()
+                .and_then(|ruleset| ruleset.rules.get(index));
             match rule {
                 Some(rule) => format!("the Landlock rule for `{}`", rule.path.display()),
                 None => "the Landlock ruleset".to_owned(),
@@ -119,7 +159,8 @@ fn describe(step: &MountStep) -> String {
         MountStep::Symlink { path, .. } => ("making the symbolic link", path.as_path()),
         MountStep::Place { path, .. } => ("placing", path.as_path()),
         MountStep::Cover { path, .. } => ("covering", path.as_path()),
-        MountStep::ReadOnly { path } | MountStep::Pinned { path } => ("making read-only", path.as_path()),
+        MountStep::Share { path, .. } => ("taking hold of", path.as_path()),
+        MountStep::ReadOnly { path } => ("making read-only", path.as_path()),
     };
     format!("{what} `{}`", path.display())
 }
@@ -130,50 +171,101 @@ fn step(step: &MountStep) -> Result<Step, Error> {
             path: path(at)?,
             kind: string("a file system", kind.as_ref())?,
             flags,
-            data: data.map(|data| string("mount options", data.as_ref())).transpose()?,
+            data: data
+                .map(|data| string("mount options", data.as_ref()))
+                .transpose()?,
         })
     };
     Ok(match step {
-        MountStep::Capture { slot, path: at, identity, recursive, attributes } => Step::Capture {
+        MountStep::Capture {
+            slot,
+            path: at,
+            identity,
+            recursive,
+            attributes,
+        } => Step::Capture {
             slot: *slot as usize,
             path: path(at)?,
             identity: identity.map(|identity| (identity.device, identity.inode)),
             recursive: *recursive,
             attributes: bits(*attributes),
         },
-        MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true, devices: false }) },
+        MountStep::LockHost => Step::LockHost {
+            attributes: bits(Attributes {
+                read_only: true,
+                devices: false,
+            }),
+        },
         MountStep::EmptyRoot => Step::EmptyRoot,
         MountStep::DetachHost => Step::DetachHost,
-        MountStep::Tmpfs { path, mode } => {
-            mount(path, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV, Some(format!("mode={mode:o}")))?
-        }
-        MountStep::Proc { path } => mount(path, "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?,
+        MountStep::Tmpfs { path, mode } => mount(
+            path,
+            "tmpfs",
+            libc::MS_NOSUID | libc::MS_NODEV,
+            Some(format!("mode={mode:o}")),
+        )?,
+        MountStep::Proc { path } => mount(
+            path,
+            "proc",
+            libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
+            None,
+        )?,
         MountStep::Devpts { path } => {
             let options = "newinstance,ptmxmode=0666,mode=620".to_owned();
-            mount(path, "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(options))?
+            mount(
+                path,
+                "devpts",
+                libc::MS_NOSUID | libc::MS_NOEXEC,
+                Some(options),
+            )?
         }
-        MountStep::Directory { path: at, mode } => Step::Directory { path: path(at)?, mode: *mode },
-        MountStep::File { path: at } => Step::File { path: path(at)? },
-        MountStep::Symlink { path: at, target } => Step::Symlink { path: path(at)?, target: path(target)? },
-        MountStep::Place { slot, path: at } => Step::Place { slot: *slot as usize, path: path(at)? },
-        MountStep::Cover { path: at, directory, optional } => Step::Cover {
+        MountStep::Directory { path: at, mode } => Step::Directory {
             path: path(at)?,
-            with: path(Path::new(if *directory { EMPTY_DIRECTORY } else { EMPTY_FILE }))?,
+            mode: *mode,
+        },
+        MountStep::File { path: at } => Step::File { path: path(at)? },
+        MountStep::Symlink { path: at, target } => Step::Symlink {
+            path: path(at)?,
+            target: path(target)?,
+        },
+        MountStep::Place { slot, path: at } => Step::Place {
+            slot: *slot as usize,
+            path: path(at)?,
+        },
+        MountStep::Cover {
+            path: at,
+            directory,
+            optional,
+        } => Step::Cover {
+            path: path(at)?,
+            with: path(Path::new(if *directory {
+                EMPTY_DIRECTORY
+            } else {
+                EMPTY_FILE
+            }))?,
             optional: *optional,
         },
         MountStep::ReadOnly { path: at } => Step::ReadOnly { path: path(at)? },
-        MountStep::Pinned { path: at } => Step::Pinned { path: path(at)? },
+        MountStep::Share { slot, path: at } => Step::Share {
+            slot: *slot as usize,
+            path: path(at)?,
+        },
     })
 }
 
 fn bits(attributes: Attributes) -> u64 {
-    NOSUID | if attributes.read_only { READ_ONLY } else { 0 } | if attributes.devices { 0 } else { NODEV }
+    NOSUID
+        | if attributes.read_only { READ_ONLY } else { 0 }
+        | if attributes.devices { 0 } else { NODEV }
 }
 
 fn ruleset(plan: &LandlockPlan, temporary: Option<&Path>) -> Result<Ruleset, Error> {
     let rule = |rule: &crate::plan::linux::LandlockRule| {
         let filled = fill_in(rule.path.as_os_str(), temporary);
-        Ok((path(Path::new(&filled))?, landlock::granted(plan.abi, &rule.access)))
+        Ok((
+            path(Path::new(&filled))?,
+            landlock::granted(plan.abi, &rule.access),
+        ))
     };
     Ok(Ruleset {
         handled_files: landlock::handled(plan),
@@ -185,7 +277,10 @@ fn ruleset(plan: &LandlockPlan, temporary: Option<&Path>) -> Result<Ruleset, Err
 
 /// Puts the run's own temporary directory where the plan only names that there will be one.
 fn fill_in(text: &OsStr, temporary: Option<&Path>) -> OsString {
-    match (temporary, text.as_bytes().strip_prefix(PRIVATE_TEMPORARY.as_bytes())) {
+    match (
+        temporary,
+        text.as_bytes().strip_prefix(PRIVATE_TEMPORARY.as_bytes()),
+    ) {
         (Some(directory), Some(rest)) => {
             let mut filled = directory.as_os_str().to_owned();
             filled.push(OsStr::from_bytes(rest));
@@ -229,5 +324,7 @@ fn path(path: &Path) -> Result<CString, Error> {
 }
 
 fn string(what: &str, text: &OsStr) -> Result<CString, Error> {
-    CString::new(text.to_owned().into_vec()).map_err(|_| Error::NulByte { what: what.to_owned() })
+    CString::new(text.to_owned().into_vec()).map_err(|_| Error::NulByte {
+        what: what.to_owned(),
+    })
 }

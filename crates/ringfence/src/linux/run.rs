@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
-use super::sys::{Launched, Signals, launch, wait_for};
+use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
 use crate::plan::linux::{LinuxPlan, Mechanism};
@@ -19,6 +19,7 @@ use crate::{Error, State};
 #[derive(Debug)]
 pub(crate) struct LinuxRun {
     plan: Plan,
+    plan_hash: String,
     state: State,
     log: Log,
     id: String,
@@ -36,21 +37,40 @@ impl LinuxRun {
         let log = Log::open(state)?;
         // A run that cannot be recorded is not started.
         log.reserve()?;
-        let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
-        let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
+        let temporary = linux
+            .private_temporary
+            .then(|| Temporary::create(&id))
+            .transpose()?;
+        let cgroup = linux
+            .cgroup
+            .as_ref()
+            .map(|plan| Cgroup::create(plan, &id))
+            .transpose()?;
         let directory = temporary.as_ref().map(|temporary| temporary.path.as_path());
         let mut script = compile::compile(&plan.command, linux, directory, current_umask())?;
         script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
         let started = (SystemTime::now(), Instant::now());
-        let launched =
-            launch(&mut script).map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
-        let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
+        let launched = launch(&mut script).map_err(|source| Error::Sandbox {
+            step: "making the process".to_owned(),
+            source,
+        })?;
+        let mut process = Process {
+            launched: Some(launched),
+            mechanism: linux.mechanism,
+        };
+        // The child is busy building; what the receipt needs is made meanwhile.
+        let (plan, plan_hash) = (plan.clone(), plan.hash()?);
         let terminal = process.terminal(plan.command.tty)?;
-        if let Some(failure) = process.launched()?.outcome().map_err(system("reading the child's report"))? {
-            return Err(compile::explain(plan, linux, failure));
+        if let Some(failure) = process
+            .launched()?
+            .outcome()
+            .map_err(system("reading the child's report"))?
+        {
+            return Err(compile::explain(&plan, linux, failure));
         }
         Ok(Self {
-            plan: plan.clone(),
+            plan,
+            plan_hash,
             state: state.clone(),
             log,
             id,
@@ -64,21 +84,26 @@ impl LinuxRun {
 
     pub(crate) fn wait(mut self) -> Result<Receipt, Error> {
         let SystemPlan::Linux(linux) = self.plan.system.clone();
-        let exit = self.supervise(&linux)?;
+        let (exit, usage) = self.supervise(&linux)?;
         let duration = self.started.1.elapsed();
-        let usage = self.process.finish()?;
         // The caller's terminal is usable again before anything else is printed.
         self.terminal = None;
+        // The command's processes are gone; the kernel takes the namespaces down while the rest is done here.
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
         let mut receipt = Receipt {
             version: Receipt::VERSION,
             id: self.id.clone(),
-            started_ms: milliseconds(self.started.0.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            started_ms: milliseconds(
+                self.started
+                    .0
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+            ),
             argv: self.plan.command.argv.clone(),
             program: self.plan.command.program.clone(),
             directory: self.plan.command.directory.clone(),
             policy_hash: self.plan.policy_hash.clone(),
-            plan_hash: self.plan.hash()?,
+            plan_hash: self.plan_hash.clone(),
             rules: self.plan.rules.clone(),
             exit,
             duration_ms: milliseconds(duration),
@@ -87,14 +112,19 @@ impl LinuxRun {
             previous: String::new(),
         };
         self.log.append(&mut receipt)?;
+        self.process.finish()?;
         Ok(receipt)
     }
 
     /// Waits for the end of the command, passing on signals and what is typed and printed, and enforcing what only the
     /// supervisor can.
-    fn supervise(&mut self, linux: &LinuxPlan) -> Result<Exit, Error> {
+    fn supervise(&mut self, linux: &LinuxPlan) -> Result<(Exit, Usage), Error> {
         let signals = Signals::catch().map_err(system("catching signals"))?;
-        let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
+        let deadline = self
+            .plan
+            .limits
+            .timeout_ms
+            .map(|limit| self.started.1 + Duration::from_millis(limit));
         let period = linux.monitor_ms.map(Duration::from_millis);
         let mut next_sample = period.map(|period| Instant::now() + period);
         loop {
@@ -112,22 +142,27 @@ impl LinuxRun {
             }
             if ready.status {
                 self.drain_terminal();
-                return self.process.status();
+                return self.process.ended();
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.process.end();
-                return Ok(Exit::TimedOut);
+                return self.cut_short(Exit::TimedOut);
             }
             if let Some(period) = period
                 && next_sample.is_some_and(|next| Instant::now() >= next)
             {
                 if let Some(exit) = exceeded(&self.plan.limits, self.process.launched()?.pid) {
-                    self.process.end();
-                    return Ok(exit);
+                    return self.cut_short(exit);
                 }
                 next_sample = Some(Instant::now() + period);
             }
         }
+    }
+
+    /// Ends the tree, and waits until nothing of it is left.
+    fn cut_short(&mut self, exit: Exit) -> Result<(Exit, Usage), Error> {
+        self.process.end();
+        self.process.finish()?;
+        Ok((exit, Usage::default()))
     }
 
     fn poll(&mut self, signals: &Signals, until: Option<Instant>) -> Result<Ready, Error> {
@@ -149,10 +184,20 @@ impl LinuxRun {
         });
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(Error::System { operation: "waiting for events", source: errno.into() }),
+            Err(errno) => {
+                return Err(Error::System {
+                    operation: "waiting for events",
+                    source: errno.into(),
+                });
+            }
         }
         let ready = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready { status: ready(0), signals: ready(1), output: ready(2), input: ready(3) })
+        Ok(Ready {
+            status: ready(0),
+            signals: ready(1),
+            output: ready(2),
+            input: ready(3),
+        })
     }
 
     fn pass_on(&mut self, signals: &Signals) -> Result<(), Error> {
@@ -188,7 +233,10 @@ struct Ready {
 }
 
 fn has_output(terminal: &Terminal) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     let mut polled = [PollFd::from_borrowed_fd(terminal.master(), PollFlags::IN)];
     poll(&mut polled, Some(&now)).is_ok_and(|_| polled[0].revents().contains(PollFlags::IN))
 }
@@ -212,45 +260,74 @@ impl Process {
         if !wanted {
             return Ok(None);
         }
-        Terminal::receive(self.launched()?.control.as_fd()).map_err(system("receiving the pseudo-terminal"))
+        Terminal::receive(self.launched()?.control.as_fd())
+            .map_err(system("receiving the pseudo-terminal"))
     }
 
-    /// How the command ended, from the process that waited for it.
-    fn status(&mut self) -> Result<Exit, Error> {
-        let mut bytes = [0; 4];
-        let read = rustix::io::read(&self.launched()?.status, &mut bytes)
-            .map_err(|errno| Error::System { operation: "reading the command's status", source: errno.into() })?;
+    /// How the command ended, from the process that waited for it and ended what it left.
+    fn ended(&mut self) -> Result<(Exit, Usage), Error> {
+        let mut bytes = [0; Ended::SIZE];
+        let read = rustix::io::read(&self.launched()?.status, &mut bytes).map_err(|errno| {
+            Error::System {
+                operation: "reading the command's status",
+                source: errno.into(),
+            }
+        })?;
         if read < bytes.len() {
-            // It was ended from outside, and the kernel ended the command with it.
-            return Ok(Exit::Signal { signal: 9 });
+            // It was ended from outside, and the kernel ends the others with it.
+            self.finish()?;
+            return Ok((Exit::Signal { signal: 9 }, Usage::default()));
         }
-        let status = i32::from_ne_bytes(bytes);
+        let Ended {
+            status,
+            user_ms,
+            system_ms,
+            max_rss_bytes,
+        } = Ended::from_bytes(bytes);
         let low = |value: i32| u8::try_from(value & 0xff).unwrap_or(u8::MAX);
-        Ok(match status & 0x7f {
-            0 => Exit::Code { code: low(status >> 8) },
-            signal => Exit::Signal { signal: low(signal) },
-        })
+        let exit = match status & 0x7f {
+            0 => Exit::Code {
+                code: low(status >> 8),
+            },
+            signal => Exit::Signal {
+                signal: low(signal),
+            },
+        };
+        Ok((
+            exit,
+            Usage {
+                user_ms,
+                system_ms,
+                max_rss_bytes,
+            },
+        ))
     }
 
     /// Ends the whole tree.
     fn end(&mut self) {
-        let Some(launched) = &self.launched else { return };
+        let Some(launched) = &self.launched else {
+            return;
+        };
         match self.mechanism {
             // Process 1 of the namespace: the kernel ends everything in there with it. A process that has ended
             // already is not an error here.
             Mechanism::Namespaces => {
-                rustix::process::pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL).unwrap_or_default();
+                rustix::process::pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL)
+                    .unwrap_or_default();
             }
             // The subreaper ends the tree when nobody is left at the other end.
             Mechanism::Landlock => {
-                rustix::net::shutdown(&launched.control, rustix::net::Shutdown::Both).unwrap_or_default();
+                rustix::net::shutdown(&launched.control, rustix::net::Shutdown::Both)
+                    .unwrap_or_default();
             }
         }
     }
 
     /// Waits until the tree is gone.
-    fn finish(&mut self) -> Result<Usage, Error> {
-        let Some(launched) = self.launched.take() else { return Ok(Usage::default()) };
+    fn finish(&mut self) -> Result<(), Error> {
+        let Some(launched) = self.launched.take() else {
+            return Ok(());
+        };
         wait_for(launched.pid).map_err(system("waiting for the command's tree"))
     }
 }
@@ -259,16 +336,22 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
         // Nobody is left to report to.
-        self.finish().map(drop).unwrap_or_default();
+        self.finish().unwrap_or_default();
     }
 }
 
 fn exceeded(limits: &Limits, top: i32) -> Option<Exit> {
     let sample = monitor::measure(top);
-    if limits.memory_bytes.is_some_and(|limit| sample.memory > limit) {
+    if limits
+        .memory_bytes
+        .is_some_and(|limit| sample.memory > limit)
+    {
         return Some(Exit::OutOfMemory);
     }
-    if limits.processes.is_some_and(|limit| sample.processes > u64::from(limit)) {
+    if limits
+        .processes
+        .is_some_and(|limit| sample.processes > u64::from(limit))
+    {
         return Some(Exit::TooManyProcesses);
     }
     None
@@ -284,10 +367,16 @@ impl Temporary {
     fn create(id: &str) -> Result<Self, Error> {
         use std::os::unix::fs::DirBuilderExt;
         let base = std::env::temp_dir();
-        let failed = |source| Error::Sandbox { step: "making a private temporary directory".to_owned(), source };
+        let failed = |source| Error::Sandbox {
+            step: "making a private temporary directory".to_owned(),
+            source,
+        };
         let base = std::fs::canonicalize(base).map_err(failed)?;
         let path = base.join(format!("ringfence-{id}"));
-        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(failed)?;
         Ok(Self { path })
     }
 }
@@ -301,8 +390,12 @@ impl Drop for Temporary {
 
 fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|errno| Error::System { operation: "reading random bytes", source: errno.into() })?;
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(
+        |errno| Error::System {
+            operation: "reading random bytes",
+            source: errno.into(),
+        },
+    )?;
     Ok(hex(&bytes))
 }
 
@@ -311,7 +404,9 @@ fn current_umask() -> u32 {
     const USUAL: u32 = 0o022;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let value = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    value.and_then(|value| u32::from_str_radix(value.trim(), 8).ok()).unwrap_or(USUAL)
+    value
+        .and_then(|value| u32::from_str_radix(value.trim(), 8).ok())
+        .unwrap_or(USUAL)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

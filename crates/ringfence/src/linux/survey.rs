@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ringfence_policy::{Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations};
+use ringfence_policy::{
+    Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations,
+};
 
 use crate::git::{self, Repository};
 use crate::survey::{Before, Identity, Place, RuntimePath, Survey, Watch};
@@ -19,7 +21,12 @@ use resolve::resolve;
 impl Survey {
     /// Looks at every path that the policy and the invocation name. `carve` asks for the list that a Landlock
     /// ruleset needs, which costs a directory listing per hidden path.
-    pub(crate) fn take(policy: &Policy, invocation: &Invocation, state: &State, carve: bool) -> Result<Self, Error> {
+    pub(crate) fn take(
+        policy: &Policy,
+        invocation: &Invocation,
+        state: &State,
+        carve: bool,
+    ) -> Result<Self, Error> {
         let workspace = place_of("workspace", &invocation.workspace)?;
         let directory = place_of("working directory", &invocation.directory)?.path;
         let anchors = &policy.anchors;
@@ -56,7 +63,8 @@ impl Survey {
             match &rule.value {
                 Protect::Path(path) => self.protect_path(path, &rule.origin)?,
                 Protect::Git => {
-                    let roots: Vec<PathBuf> = self.write.iter().map(|root| root.path.clone()).collect();
+                    let roots: Vec<PathBuf> =
+                        self.write.iter().map(|root| root.path.clone()).collect();
                     for root in roots {
                         self.protect_git(&root, &rule.origin)?;
                     }
@@ -75,9 +83,15 @@ impl Survey {
     fn protect_git(&mut self, root: &Path, origin: &Origin) -> Result<(), Error> {
         let Some(repository) = Repository::find(root)? else {
             let entry = root.join(".git");
-            self.watch.push(Watch { path: entry.clone(), before: Before::MissingOrDirectory });
+            self.watch.push(Watch {
+                path: entry.clone(),
+                before: Before::MissingOrDirectory,
+            });
             for name in git::NAMES_OF_A_NEW_REPOSITORY {
-                self.watch.push(Watch { path: entry.join(name), before: Before::Missing });
+                self.watch.push(Watch {
+                    path: entry.join(name),
+                    before: Before::Missing,
+                });
             }
             return Ok(());
         };
@@ -98,7 +112,10 @@ impl Survey {
         let Some(path) = resolve_parent(path)? else {
             // The directory that it would be in is missing: the command could create both.
             if self.writable(path) {
-                self.watch.push(Watch { path: path.to_owned(), before: Before::Missing });
+                self.watch.push(Watch {
+                    path: path.to_owned(),
+                    before: Before::Missing,
+                });
             }
             return Ok(());
         };
@@ -107,23 +124,38 @@ impl Survey {
         }
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                let target =
-                    std::fs::read_link(&path).map_err(|source| Error::Survey { path: path.clone(), source })?;
-                self.watch.push(Watch { path: path.clone(), before: Before::Symlink(target) });
+                let target = std::fs::read_link(&path).map_err(|source| Error::Survey {
+                    path: path.clone(),
+                    source,
+                })?;
+                self.watch.push(Watch {
+                    path: path.clone(),
+                    before: Before::Symlink(target),
+                });
                 if let Ok(real) = std::fs::canonicalize(&path)
                     && real != path
                 {
                     self.protect_path(&real, origin)?;
                 }
             }
-            Ok(metadata) => self.protect.push(Place::new(path, &metadata, Some(origin.clone()))),
-            Err(error) if is_missing(&error) => self.watch.push(Watch { path, before: Before::Missing }),
+            Ok(metadata) => self
+                .protect
+                .push(Place::new(path, &metadata, Some(origin.clone()))),
+            Err(error) if is_missing(&error) => self.watch.push(Watch {
+                path,
+                before: Before::Missing,
+            }),
             Err(source) => return Err(Error::Survey { path, source }),
         }
         Ok(())
     }
 
-    fn find_hidden(&mut self, policy: &Policy, anchors: &Anchors, state: &State) -> Result<(), Error> {
+    fn find_hidden(
+        &mut self,
+        policy: &Policy,
+        anchors: &Anchors,
+        state: &State,
+    ) -> Result<(), Error> {
         let mut hide = |path: &Path, origin: Option<Origin>| match resolve(path) {
             Ok(found) => {
                 self.hide.push(found.place(origin));
@@ -132,7 +164,10 @@ impl Survey {
             Err(error) if is_missing(&error) => Ok(()),
             // What the user cannot reach, the command cannot reach either.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-            Err(source) => Err(Error::Survey { path: path.to_owned(), source }),
+            Err(source) => Err(Error::Survey {
+                path: path.to_owned(),
+                source,
+            }),
         };
         for rule in &policy.filesystem.hide {
             match &rule.value {
@@ -147,12 +182,26 @@ impl Survey {
         hide(state.directory(), None)?;
         self.hide.sort_by(|a, b| a.path.cmp(&b.path));
         // What lies under a hidden directory is hidden with it.
-        self.hide.dedup_by(|inner, outer| inner.path.starts_with(&outer.path));
+        self.hide
+            .dedup_by(|inner, outer| inner.path.starts_with(&outer.path));
         for root in &self.write {
-            if let Some(hidden) = self.hide.iter().find(|hidden| root.path.starts_with(&hidden.path)) {
-                let by = hidden.origin.as_ref().map_or("ringfence keeps its state there".into(), Origin::to_string);
-                let reason = format!("it lies in `{}`, which is hidden ({by})", hidden.path.display());
-                return Err(Error::RootRefused { path: root.path.clone(), reason });
+            if let Some(hidden) = self
+                .hide
+                .iter()
+                .find(|hidden| root.path.starts_with(&hidden.path))
+            {
+                let by = hidden
+                    .origin
+                    .as_ref()
+                    .map_or("ringfence keeps its state there".into(), Origin::to_string);
+                let reason = format!(
+                    "it lies in `{}`, which is hidden ({by})",
+                    hidden.path.display()
+                );
+                return Err(Error::RootRefused {
+                    path: root.path.clone(),
+                    reason,
+                });
             }
         }
         Ok(())
@@ -163,7 +212,10 @@ impl Place {
     fn new(path: PathBuf, metadata: &std::fs::Metadata, origin: Option<Origin>) -> Self {
         Self {
             path,
-            identity: Identity { device: metadata.dev(), inode: metadata.ino() },
+            identity: Identity {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+            },
             directory: metadata.is_dir(),
             origin,
         }
@@ -173,14 +225,24 @@ impl Place {
 fn write_roots(policy: &Policy, anchors: &Anchors) -> Result<Vec<Place>, Error> {
     let mut roots: Vec<Place> = Vec::new();
     for rule in &policy.filesystem.write {
-        let failed = |source| Error::Root { what: "write", path: rule.value.clone(), source };
+        let failed = |source| Error::Root {
+            what: "write",
+            path: rule.value.clone(),
+            source,
+        };
         let found = resolve(&rule.value).map_err(failed)?;
         // Refused again after symbolic links are resolved: a link in the project may point at the home directory.
         if let Some(refused) = ringfence_policy::refused_write_root(&found.path, anchors) {
-            return Err(Error::RootRefused { path: found.path, reason: refused.to_string() });
+            return Err(Error::RootRefused {
+                path: found.path,
+                reason: refused.to_string(),
+            });
         }
         if !(found.is_directory() || found.is_file()) {
-            return Err(Error::RootRefused { path: found.path, reason: "it is neither a directory nor a file".into() });
+            return Err(Error::RootRefused {
+                path: found.path,
+                reason: "it is neither a directory nor a file".into(),
+            });
         }
         utf8(&found.path)?;
         roots.push(found.place(Some(rule.origin.clone())));
@@ -196,7 +258,11 @@ fn read_roots(policy: &Policy) -> Result<Option<Vec<Place>>, Error> {
     };
     let mut roots = Vec::with_capacity(rules.len());
     for rule in rules {
-        let failed = |source| Error::Root { what: "read", path: rule.value.clone(), source };
+        let failed = |source| Error::Root {
+            what: "read",
+            path: rule.value.clone(),
+            source,
+        };
         let found = resolve(&rule.value).map_err(failed)?;
         if found.path == Path::new("/") {
             return Ok(None);
@@ -212,8 +278,10 @@ fn runtime() -> Result<Vec<RuntimePath>, Error> {
     for path in runtime_locations(System::Linux) {
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                let target =
-                    std::fs::read_link(&path).map_err(|source| Error::Survey { path: path.clone(), source })?;
+                let target = std::fs::read_link(&path).map_err(|source| Error::Survey {
+                    path: path.clone(),
+                    source,
+                })?;
                 found.push(RuntimePath::Symlink(path, target));
             }
             Ok(metadata) => found.push(RuntimePath::Directory(Place::new(path, &metadata, None))),
@@ -233,7 +301,11 @@ fn resolver_files() -> Vec<Place> {
 }
 
 fn place_of(what: &'static str, path: &Path) -> Result<Place, Error> {
-    let failed = |source| Error::Directory { what, path: path.to_owned(), source };
+    let failed = |source| Error::Directory {
+        what,
+        path: path.to_owned(),
+        source,
+    };
     let found = resolve(path).map_err(failed)?;
     if !found.is_directory() {
         return Err(failed(rustix::io::Errno::NOTDIR.into()));
@@ -250,18 +322,26 @@ fn resolve_parent(path: &Path) -> Result<Option<PathBuf>, Error> {
     match resolve(parent) {
         Ok(real) => Ok(Some(real.path.join(name))),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(source) => Err(Error::Survey { path: path.to_owned(), source }),
+        Err(source) => Err(Error::Survey {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 pub(crate) fn is_missing(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
 }
 
 fn utf8(path: &Path) -> Result<(), Error> {
     match path.to_str() {
         Some(_) => Ok(()),
-        None => Err(Error::PathNotUtf8 { path: path.to_owned() }),
+        None => Err(Error::PathNotUtf8 {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -269,7 +349,10 @@ fn utf8(path: &Path) -> Result<(), Error> {
 fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
     let mut found = Vec::new();
     for rule in &policy.network.unix_sockets {
-        let failed = |source| Error::Survey { path: rule.value.clone(), source };
+        let failed = |source| Error::Survey {
+            path: rule.value.clone(),
+            source,
+        };
         match resolve(&rule.value) {
             Ok(socket) => found.push(socket.place(Some(rule.origin.clone()))),
             Err(error) if is_missing(&error) => {}
@@ -280,17 +363,37 @@ fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
 }
 
 /// Finds the executable file as `execvp(3)` would, except that relative entries of PATH are skipped.
-fn find_program(invocation: &Invocation, directory: &Path, policy: &Policy) -> Result<PathBuf, Error> {
-    let command = invocation.argv.first().filter(|command| !command.is_empty()).ok_or(Error::CommandEmpty)?;
+fn find_program(
+    invocation: &Invocation,
+    directory: &Path,
+    policy: &Policy,
+) -> Result<PathBuf, Error> {
+    let command = invocation
+        .argv
+        .first()
+        .filter(|command| !command.is_empty())
+        .ok_or(Error::CommandEmpty)?;
     if command.as_encoded_bytes().contains(&b'/') {
         let path = directory.join(command);
         let mut lexical = PathBuf::new();
-        path.components().filter(|part| *part != Component::CurDir).for_each(|part| lexical.push(part));
+        path.components()
+            .filter(|part| *part != Component::CurDir)
+            .for_each(|part| lexical.push(part));
         return check_program(lexical).map_err(|failure| failure.into_error(command));
     }
-    let path_variable = policy.environment.set.get("PATH").map(|rule| OsString::from(&rule.value));
-    let caller = invocation.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-    let search = path_variable.or(caller).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let path_variable = policy
+        .environment
+        .set
+        .get("PATH")
+        .map(|rule| OsString::from(&rule.value));
+    let caller = invocation
+        .environment
+        .iter()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value.clone());
+    let search = path_variable
+        .or(caller)
+        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let mut denied = None;
     for entry in std::env::split_paths(&search).filter(|entry| entry.is_absolute()) {
         match check_program(entry.join(command)) {
@@ -310,7 +413,9 @@ enum Unusable {
 impl Unusable {
     fn into_error(self, command: &OsStr) -> Error {
         match self {
-            Self::Missing => Error::CommandNotFound { command: command.to_string_lossy().into_owned() },
+            Self::Missing => Error::CommandNotFound {
+                command: command.to_string_lossy().into_owned(),
+            },
             Self::Not(path, reason) => Error::CommandNotExecutable { path, reason },
         }
     }
@@ -319,10 +424,13 @@ impl Unusable {
 fn check_program(path: PathBuf) -> Result<PathBuf, Unusable> {
     match std::fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Err(Unusable::Not(path, "it is a directory".into())),
-        Ok(metadata) if !metadata.is_file() => Err(Unusable::Not(path, "it is not a regular file".into())),
-        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
-            Err(Unusable::Not(path, "it has no execute permission; run `chmod +x` on it".into()))
+        Ok(metadata) if !metadata.is_file() => {
+            Err(Unusable::Not(path, "it is not a regular file".into()))
         }
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => Err(Unusable::Not(
+            path,
+            "it has no execute permission; run `chmod +x` on it".into(),
+        )),
         Ok(_) => Ok(path),
         Err(error) if is_missing(&error) => Err(Unusable::Missing),
         Err(error) => Err(Unusable::Not(path, error.to_string())),

@@ -53,7 +53,9 @@ impl Log {
     ///
     /// None today; a later format may need one.
     pub fn open(state: &State) -> Result<Self, Error> {
-        Ok(Self { path: state.file("receipts.jsonl") })
+        Ok(Self {
+            path: state.file("receipts.jsonl"),
+        })
     }
 
     /// The file.
@@ -67,7 +69,10 @@ impl Log {
     ///
     /// [`Error::Receipt`] if the file cannot be written or the disk is full.
     pub fn reserve(&self) -> Result<(), Error> {
-        let failed = |source| Error::Receipt { path: self.path.clone(), source };
+        let failed = |source| Error::Receipt {
+            path: self.path.clone(),
+            source,
+        };
         let file = open_private(&self.path).map_err(failed)?;
         reserve(&file).map_err(failed)
     }
@@ -79,7 +84,10 @@ impl Log {
     ///
     /// [`Error::Receipt`] if the file cannot be locked, read or written.
     pub fn append(&self, receipt: &mut Receipt) -> Result<(), Error> {
-        let failed = |source| Error::Receipt { path: self.path.clone(), source };
+        let failed = |source| Error::Receipt {
+            path: self.path.clone(),
+            source,
+        };
         let mut file = open_private(&self.path).map_err(failed)?;
         // Released when the file is closed, also by a crash.
         file.lock().map_err(failed)?;
@@ -89,7 +97,10 @@ impl Log {
         if tail.torn {
             line.push(b'\n');
         }
-        serde_json::to_writer(&mut line, receipt).map_err(|source| Error::Encode { what: "the receipt", source })?;
+        serde_json::to_writer(&mut line, receipt).map_err(|source| Error::Encode {
+            what: "the receipt",
+            source,
+        })?;
         line.push(b'\n');
         file.write_all(&line).map_err(failed)
     }
@@ -103,7 +114,12 @@ impl Log {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(Error::Receipt { path: self.path.clone(), source }),
+            Err(source) => {
+                return Err(Error::Receipt {
+                    path: self.path.clone(),
+                    source,
+                });
+            }
         };
         let mut previous = FIRST.to_owned();
         let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
@@ -118,11 +134,17 @@ impl Log {
                     (false, _) => Err("the line is cut off".to_owned()),
                     (true, Err(error)) => Err(error.to_string()),
                 };
-                let chained = receipt.as_ref().is_ok_and(|receipt| receipt.previous == previous);
+                let chained = receipt
+                    .as_ref()
+                    .is_ok_and(|receipt| receipt.previous == previous);
                 if receipt.is_ok() {
                     previous = hash(text);
                 }
-                Entry { line: index + 1, receipt, chained }
+                Entry {
+                    line: index + 1,
+                    receipt,
+                    chained,
+                }
             })
             .collect())
     }
@@ -133,7 +155,11 @@ impl Log {
     ///
     /// As [`Log::entries`].
     pub fn verify(&self) -> Result<Verification, Error> {
-        let mut result = Verification { receipts: 0, torn: Vec::new(), broken: Vec::new() };
+        let mut result = Verification {
+            receipts: 0,
+            torn: Vec::new(),
+            broken: Vec::new(),
+        };
         for entry in self.entries()? {
             match entry.receipt {
                 Err(_) => result.torn.push(entry.line),
@@ -186,23 +212,25 @@ impl Tail {
                 .rev()
                 .find(|line| serde_json::from_slice::<Receipt>(line).is_ok());
             if last.is_some() || start == 0 {
-                return Ok(Self { last: last.map(|line| hash(line)), torn });
+                return Ok(Self {
+                    last: last.map(|line| hash(line)),
+                    torn,
+                });
             }
             window *= 8;
         }
     }
 }
 
-/// Asks for space past the end of the file, without making the file longer (`fallocate(2)`).
+/// Looks whether the file system has room for this user (`fstatvfs(3)`).
 #[cfg(target_os = "linux")]
 fn reserve(file: &File) -> std::io::Result<()> {
-    const RECEIPT: u64 = 16 * 1024;
-    let end = file.metadata()?.len();
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, end, RECEIPT) {
-        // A file system that cannot promise space; the write itself will tell.
-        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-        other => Ok(other?),
+    const RECEIPT: u64 = 64 * 1024;
+    let room = rustix::fs::fstatvfs(file)?;
+    if room.f_bavail.saturating_mul(room.f_frsize) < RECEIPT {
+        return Err(rustix::io::Errno::NOSPC.into());
     }
+    Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -6,14 +6,14 @@
 use super::call::{self, Errno, RawFd};
 use super::lockdown;
 use super::mounts;
-use super::script::{Failure, LockIn, Script, Stage};
+use super::script::{Ended, Failure, LockIn, Script, Stage};
 
 /// The child's ends of what connects it with the supervisor.
 #[derive(Clone, Copy)]
 pub(super) struct Ends {
     /// Failures; closed by a successful execve(2).
     pub(super) report: RawFd,
-    /// The command's wait status, four bytes.
+    /// How the command ended ([`Ended`]), when no process of the run but this one is left.
     pub(super) status: RawFd,
     /// Signals to pass on, one byte each; closed when the supervisor is gone. A terminal goes the other way.
     pub(super) control: RawFd,
@@ -33,7 +33,11 @@ fn report(ends: Ends, failure: Failure) -> ! {
 }
 
 fn failed(stage: Stage) -> impl Fn(Errno) -> Failure {
-    move |Errno(errno)| Failure { stage, index: 0, errno }
+    move |Errno(errno)| Failure {
+        stage,
+        index: 0,
+        errno,
+    }
 }
 
 fn prepare_and_wait(
@@ -41,7 +45,8 @@ fn prepare_and_wait(
     ends: Ends,
     mask: &libc::sigset_t,
 ) -> Result<std::convert::Infallible, Failure> {
-    keep_only(&[ends.report, ends.status, ends.control], &script.keep).map_err(failed(Stage::Start))?;
+    keep_only(&[ends.report, ends.status, ends.control], &script.keep)
+        .map_err(failed(Stage::Start))?;
     set_umask(0);
     if let Some(maps) = &script.maps {
         write_file(c"/proc/self/setgroups", b"deny").map_err(failed(Stage::IdMaps))?;
@@ -51,7 +56,11 @@ fn prepare_and_wait(
     // Only now: the maps of a process that cannot be dumped belong to the superuser.
     call::prctl(libc::PR_SET_DUMPABLE, 0).map_err(failed(Stage::Start))?;
     mounts::build(&script.mounts, &mut script.slots).map_err(|stopped| Failure {
-        stage: if stopped.changed { Stage::Changed } else { Stage::Mount },
+        stage: if stopped.changed {
+            Stage::Changed
+        } else {
+            Stage::Mount
+        },
         index: u32::try_from(stopped.index).unwrap_or(u32::MAX),
         errno: stopped.errno.0,
     })?;
@@ -63,14 +72,31 @@ fn prepare_and_wait(
         Some(path) => Some(open_terminal(path, ends.control).map_err(failed(Stage::Terminal))?),
         None => None,
     };
-    let ruleset = match &script.ruleset {
-        Some(ruleset) => Some(lockdown::prepare(ruleset).map_err(|(index, Errno(errno))| Failure {
-            stage: Stage::Ruleset,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            errno,
-        })?),
-        None => None,
-    };
+    let ruleset =
+        match &script.ruleset {
+            Some(ruleset) => Some(lockdown::prepare(ruleset).map_err(
+                |(index, Errno(errno))| Failure {
+                    stage: Stage::Ruleset,
+                    index: u32::try_from(index).unwrap_or(u32::MAX),
+                    errno,
+                },
+            )?),
+            None => None,
+        };
+    // Before the filter, which refuses to let the command change this.
+    if let Some(mask) = &script.affinity {
+        let arguments = [
+            0,
+            size_of_val(mask.as_slice()),
+            mask.as_ptr() as usize,
+            0,
+            0,
+            0,
+        ];
+        // SAFETY: pointer and size describe the mask.
+        unsafe { call::raw(libc::SYS_sched_setaffinity, arguments) }
+            .map_err(failed(Stage::Limits))?;
+    }
     if script.lock_in == LockIn::Init {
         lock(script, ruleset)?;
     } else {
@@ -79,7 +105,16 @@ fn prepare_and_wait(
     if script.program.is_none() {
         call::exit(0);
     }
-    let command = fork_command(script, Start { ends, ruleset, terminal, mask }).map_err(failed(Stage::Fork))?;
+    let command = fork_command(
+        script,
+        Start {
+            ends,
+            ruleset,
+            terminal,
+            mask,
+        },
+    )
+    .map_err(failed(Stage::Fork))?;
     call::close(ends.report);
     // A reader of the command's output must see its end when the command's processes are gone, not when this one is.
     keep_only(&[ends.status, ends.control], &[]).map_err(failed(Stage::Start))?;
@@ -88,7 +123,7 @@ fn prepare_and_wait(
             call::close(standard);
         }
     }
-    wait(command, ends, script.lock_in)
+    wait(command, ends)
 }
 
 /// What the command's process needs beside the script.
@@ -137,12 +172,20 @@ fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
 
 /// The last steps in the command's own process.
 fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::Infallible, Failure> {
-    let Start { ruleset, terminal, mask, .. } = start;
+    let Start {
+        ruleset,
+        terminal,
+        mask,
+        ..
+    } = start;
     if let Some(terminal) = terminal {
         take_terminal(terminal).map_err(failed(Stage::Terminal))?;
     }
     for (index, (resource, limit)) in script.rlimits.iter().enumerate() {
-        let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
+        let limit = libc::rlimit {
+            rlim_cur: *limit,
+            rlim_max: *limit,
+        };
         let arguments = [0, *resource as usize, (&raw const limit) as usize, 0, 0, 0];
         // SAFETY: the limit lives through the call.
         unsafe { call::raw(libc::SYS_prlimit64, arguments) }.map_err(|Errno(errno)| Failure {
@@ -150,11 +193,6 @@ fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::In
             index: u32::try_from(index).unwrap_or(u32::MAX),
             errno,
         })?;
-    }
-    if let Some(mask) = &script.affinity {
-        let arguments = [0, size_of_val(mask.as_slice()), mask.as_ptr() as usize, 0, 0, 0];
-        // SAFETY: pointer and size describe the mask.
-        unsafe { call::raw(libc::SYS_sched_setaffinity, arguments) }.map_err(failed(Stage::Limits))?;
     }
     // Everything is closed by execve(2), except what is named here.
     const CLOSE_ON_EXEC: u32 = 4;
@@ -177,9 +215,18 @@ fn execute(script: &mut Script) -> Errno {
     };
     let environment = script.environment.as_ptr() as usize;
     let execve = |program: &std::ffi::CStr, argv: *const *const libc::c_char| {
-        let arguments = [program.as_ptr() as usize, argv as usize, environment, 0, 0, 0];
+        let arguments = [
+            program.as_ptr() as usize,
+            argv as usize,
+            environment,
+            0,
+            0,
+            0,
+        ];
         // SAFETY: both arrays end with a null pointer, and every other pointer in them is a string of the script.
-        unsafe { call::raw(libc::SYS_execve, arguments) }.err().unwrap_or(Errno(libc::EINVAL))
+        unsafe { call::raw(libc::SYS_execve, arguments) }
+            .err()
+            .unwrap_or(Errno(libc::EINVAL))
     };
     match execve(program, script.argv.as_ptr()) {
         Errno(libc::ENOEXEC) => execve(c"/bin/sh", script.argv.for_shell(program)),
@@ -188,24 +235,37 @@ fn execute(script: &mut Script) -> Errno {
 }
 
 /// Waits for the command, passes signals on, and ends with it.
-fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
+fn wait(command: i32, ends: Ends) -> ! {
     let mut children = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is initialised by sigemptyset(3) before it is used; both calls only write to it.
     let signals = unsafe {
         libc::sigemptyset(children.as_mut_ptr());
         libc::sigaddset(children.as_mut_ptr(), libc::SIGCHLD);
-        libc::signalfd(-1, children.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        libc::signalfd(
+            -1,
+            children.as_ptr(),
+            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
+        )
     };
     loop {
         while let Ok(Some((pid, status))) = call::reap() {
             if pid == command {
-                call::write(ends.status, &status.to_ne_bytes()).unwrap_or_default();
-                end(lock_in);
+                end_all();
+                call::write(ends.status, &Ended::now(status).to_bytes()).unwrap_or_default();
+                call::exit(0);
             }
         }
         let mut events = [
-            libc::pollfd { fd: signals, events: libc::POLLIN, revents: 0 },
-            libc::pollfd { fd: ends.control, events: libc::POLLIN, revents: 0 },
+            libc::pollfd {
+                fd: signals,
+                events: libc::POLLIN,
+                revents: 0,
+            },
+            libc::pollfd {
+                fd: ends.control,
+                events: libc::POLLIN,
+                revents: 0,
+            },
         ];
         // SAFETY: the array is valid and its length is given.
         unsafe { libc::poll(events.as_mut_ptr(), 2, -1) };
@@ -218,20 +278,24 @@ fn wait(command: i32, ends: Ends, lock_in: LockIn) -> ! {
                 Ok(1) => call::kill(command, i32::from(signal[0])).unwrap_or_default(),
                 // The supervisor is gone.
                 _ => {
-                    call::kill(command, libc::SIGKILL).unwrap_or_default();
-                    end(lock_in);
+                    end_all();
+                    call::exit(0);
                 }
             }
         }
     }
 }
 
-/// Ends, and leaves nothing behind.
-fn end(lock_in: LockIn) -> ! {
-    if lock_in == LockIn::Command {
+/// Ends every other process of the run, and returns when none is left.
+fn end_all() {
+    // In a PID namespace of its own this is process 1, and one call ends all others there, which become its children.
+    // Anywhere else the same call would end every process of the user.
+    if call::process_id() == 1 {
+        call::kill(-1, libc::SIGKILL).unwrap_or_default();
+        while call::wait_for_any().is_ok() {}
+    } else {
         end_descendants();
     }
-    call::exit(0)
 }
 
 /// Ends everything that descends from this process: the children, then what becomes a child when its parent is gone.
@@ -247,11 +311,7 @@ fn end_descendants() {
         for pid in numbers(&list[..read.unwrap_or_default()]) {
             call::kill(pid, libc::SIGKILL).unwrap_or_default();
         }
-        let mut status: i32 = 0;
-        let arguments = [usize::MAX, (&raw mut status) as usize, 0, 0, 0, 0];
-        // SAFETY: the status is writable and lives through the call.
-        let waited = unsafe { call::raw(libc::SYS_wait4, arguments) };
-        if waited == Err(Errno(libc::ECHILD)) {
+        if call::wait_for_any() == Err(Errno(libc::ECHILD)) {
             return;
         }
     }
@@ -260,13 +320,16 @@ fn end_descendants() {
 /// The numbers of a text, separated by anything else. The last may be cut off by the buffer, so it must be ended by a
 /// separator.
 fn numbers(text: &[u8]) -> impl Iterator<Item = i32> + '_ {
-    text.split_inclusive(|byte| !byte.is_ascii_digit()).filter_map(|part| {
-        let (last, digits) = part.split_last()?;
-        if last.is_ascii_digit() || digits.is_empty() {
-            return None;
-        }
-        digits.iter().try_fold(0i32, |sum, digit| sum.checked_mul(10)?.checked_add(i32::from(digit - b'0')))
-    })
+    text.split_inclusive(|byte| !byte.is_ascii_digit())
+        .filter_map(|part| {
+            let (last, digits) = part.split_last()?;
+            if last.is_ascii_digit() || digits.is_empty() {
+                return None;
+            }
+            digits.iter().try_fold(0i32, |sum, digit| {
+                sum.checked_mul(10)?.checked_add(i32::from(digit - b'0'))
+            })
+        })
 }
 
 /// Closes every descriptor above 2 but these.
@@ -274,7 +337,12 @@ fn keep_only(ours: &[RawFd], more: &[RawFd]) -> call::Result<()> {
     let mut from = 3;
     loop {
         // The smallest kept descriptor that is not below `from`: no sorting, no memory.
-        let next = ours.iter().chain(more).copied().filter(|fd| *fd >= from).min();
+        let next = ours
+            .iter()
+            .chain(more)
+            .copied()
+            .filter(|fd| *fd >= from)
+            .min();
         let last = next.map_or(u32::MAX, |fd| fd.unsigned_abs().saturating_sub(1));
         if from.unsigned_abs() <= last {
             call::close_range(from.unsigned_abs(), last, 0)?;
@@ -305,12 +373,23 @@ fn restore_signals(mask: &libc::sigset_t) -> call::Result<()> {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut())
     };
-    if result == 0 { Ok(()) } else { Err(Errno::last()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(Errno::last())
+    }
 }
 
 /// Sets `IFF_UP` on `lo` (netdevice(7)), the only device of a new network namespace.
 fn bring_up_loopback() -> call::Result<()> {
-    let arguments = [libc::AF_INET as usize, (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0];
+    let arguments = [
+        libc::AF_INET as usize,
+        (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize,
+        0,
+        0,
+        0,
+        0,
+    ];
     // SAFETY: three numbers.
     let socket = unsafe { call::raw(libc::SYS_socket, arguments) }?;
     let socket = RawFd::try_from(socket).unwrap_or(-1);
@@ -353,7 +432,10 @@ fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
         padding: i32,
     }
     let mut byte = [b't'];
-    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
     let mut control = Control {
         // SAFETY: an all-zero header is a valid value; its fields are set below.
         header: unsafe { std::mem::zeroed() },
@@ -371,7 +453,13 @@ fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>() as _;
     // SAFETY: the message and all that it points to live through the call.
-    unsafe { call::raw(libc::SYS_sendmsg, [socket as usize, (&raw const message) as usize, 0, 0, 0, 0]) }.map(drop)
+    unsafe {
+        call::raw(
+            libc::SYS_sendmsg,
+            [socket as usize, (&raw const message) as usize, 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }
 
 /// Makes the terminal the controlling one of a new session, and the standard descriptors.

@@ -19,28 +19,52 @@ pub(super) fn build(steps: &[Step], slots: &mut [RawFd]) -> std::result::Result<
     let mut host_root = -1;
     for (index, step) in steps.iter().enumerate() {
         let result = match step {
-            Step::Capture { slot, path, identity, recursive, attributes } => {
-                match capture(path, *identity, *recursive, *attributes) {
-                    Ok(Some(tree)) => {
-                        slots[*slot] = tree;
-                        Ok(())
-                    }
-                    Ok(None) => return Err(Stopped { index, errno: Errno(libc::ESTALE), changed: true }),
-                    Err(Errno(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) if identity.is_some() => {
-                        return Err(Stopped { index, errno: Errno(libc::ENOENT), changed: true });
-                    }
-                    Err(errno) => Err(errno),
+            Step::Capture {
+                slot,
+                path,
+                identity,
+                recursive,
+                attributes,
+            } => match capture(path, *identity, *recursive, *attributes) {
+                Ok(Some(tree)) => {
+                    slots[*slot] = tree;
+                    Ok(())
                 }
-            }
+                Ok(None) => {
+                    return Err(Stopped {
+                        index,
+                        errno: Errno(libc::ESTALE),
+                        changed: true,
+                    });
+                }
+                Err(Errno(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) if identity.is_some() => {
+                    return Err(Stopped {
+                        index,
+                        errno: Errno(libc::ENOENT),
+                        changed: true,
+                    });
+                }
+                Err(errno) => Err(errno),
+            },
+            Step::Share { slot, path } => share(path).map(|tree| slots[*slot] = tree),
             other => apply(other, slots, &mut host_root),
         };
-        result.map_err(|errno| Stopped { index, errno, changed: false })?;
+        result.map_err(|errno| Stopped {
+            index,
+            errno,
+            changed: false,
+        })?;
     }
     Ok(())
 }
 
 /// A detached copy of what is at the path, or `None` if that is not the object that was planned.
-fn capture(path: &CStr, identity: Option<(u64, u64)>, recursive: bool, attributes: u64) -> Result<Option<RawFd>> {
+fn capture(
+    path: &CStr,
+    identity: Option<(u64, u64)>,
+    recursive: bool,
+    attributes: u64,
+) -> Result<Option<RawFd>> {
     let fd = call::open_exact(path)?;
     if let Some(planned) = identity {
         let (device, inode, _) = call::identify(fd)?;
@@ -55,9 +79,16 @@ fn capture(path: &CStr, identity: Option<(u64, u64)>, recursive: bool, attribute
     Ok(Some(tree))
 }
 
+fn share(path: &CStr) -> Result<RawFd> {
+    let fd = call::open_exact(path)?;
+    let tree = call::clone_tree(fd, false);
+    call::close(fd);
+    tree
+}
+
 fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
     match step {
-        Step::Capture { .. } => Ok(()),
+        Step::Capture { .. } | Step::Share { .. } => Ok(()),
         Step::LockHost { attributes } => call::set_attributes(On::Path(c"/"), *attributes, true),
         Step::EmptyRoot => {
             // Propagation first: pivot_root(2) refuses shared mounts.
@@ -74,7 +105,12 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
             call::close(*host_root);
             call::change_directory(c"/")
         }
-        Step::Mount { path, kind, flags, data } => call::mount(kind, path, kind, *flags, data.as_deref()),
+        Step::Mount {
+            path,
+            kind,
+            flags,
+            data,
+        } => call::mount(kind, path, kind, *flags, data.as_deref()),
         Step::Directory { path, mode } => call::make_directory(path, *mode),
         Step::File { path } => make_file(path),
         Step::Symlink { path, target } => call::make_symlink(target, path),
@@ -83,9 +119,12 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
             call::close(slots[*slot]);
             Ok(())
         }
-        Step::Cover { path, with, optional } => allow_missing(*optional, bind(with, path)),
+        Step::Cover {
+            path,
+            with,
+            optional,
+        } => allow_missing(*optional, bind(with, path)),
         Step::ReadOnly { path } => call::set_attributes(On::Path(path), READ_ONLY, false),
-        Step::Pinned { path } => allow_missing(true, pin(path)),
     }
 }
 
@@ -103,11 +142,6 @@ fn make_file(path: &CStr) -> Result<()> {
 
 fn bind(source: &CStr, target: &CStr) -> Result<()> {
     call::mount(source, target, c"none", libc::MS_BIND, None)
-}
-
-fn pin(path: &CStr) -> Result<()> {
-    call::mount(path, path, c"none", libc::MS_BIND | libc::MS_REC, None)?;
-    call::set_attributes(On::Path(path), READ_ONLY, true)
 }
 
 fn allow_missing(optional: bool, result: Result<()>) -> Result<()> {

@@ -50,7 +50,9 @@ pub(crate) struct Script {
 /// A piece of a stack, aligned as every processor's calling convention demands.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
-pub(crate) struct StackBlock(#[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16]);
+pub(crate) struct StackBlock(
+    #[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16],
+);
 
 impl StackBlock {
     /// An empty stack that is large enough for a handful of nested calls.
@@ -73,7 +75,10 @@ impl Strings {
             .chain(strings.iter().map(|string| string.as_ptr()))
             .chain([std::ptr::null()])
             .collect();
-        Self { pointers, _strings: strings }
+        Self {
+            pointers,
+            _strings: strings,
+        }
     }
 
     /// The array, ended by a null pointer.
@@ -108,18 +113,51 @@ pub(crate) enum LockIn {
 
 /// A prepared [`MountStep`](crate::plan::linux::MountStep).
 pub(crate) enum Step {
-    Capture { slot: usize, path: CString, identity: Option<(u64, u64)>, recursive: bool, attributes: u64 },
-    LockHost { attributes: u64 },
+    Capture {
+        slot: usize,
+        path: CString,
+        identity: Option<(u64, u64)>,
+        recursive: bool,
+        attributes: u64,
+    },
+    LockHost {
+        attributes: u64,
+    },
     EmptyRoot,
     DetachHost,
-    Mount { path: CString, kind: CString, flags: u64, data: Option<CString> },
-    Directory { path: CString, mode: u32 },
-    File { path: CString },
-    Symlink { path: CString, target: CString },
-    Place { slot: usize, path: CString },
-    Cover { path: CString, with: CString, optional: bool },
-    ReadOnly { path: CString },
-    Pinned { path: CString },
+    Mount {
+        path: CString,
+        kind: CString,
+        flags: u64,
+        data: Option<CString>,
+    },
+    Directory {
+        path: CString,
+        mode: u32,
+    },
+    File {
+        path: CString,
+    },
+    Symlink {
+        path: CString,
+        target: CString,
+    },
+    Place {
+        slot: usize,
+        path: CString,
+    },
+    Cover {
+        path: CString,
+        with: CString,
+        optional: bool,
+    },
+    ReadOnly {
+        path: CString,
+    },
+    Share {
+        slot: usize,
+        path: CString,
+    },
 }
 
 /// A prepared Landlock ruleset.
@@ -190,8 +228,101 @@ impl Failure {
     }
 
     pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Option<Self> {
-        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let stage = Stage::ALL.into_iter().find(|stage| *stage as u32 == word(0))?;
-        Some(Self { stage, index: word(4), errno: word(8).cast_signed() })
+        let word = |at: usize| {
+            u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let stage = Stage::ALL
+            .into_iter()
+            .find(|stage| *stage as u32 == word(0))?;
+        Some(Self {
+            stage,
+            index: word(4),
+            errno: word(8).cast_signed(),
+        })
+    }
+}
+
+/// How the command ended and what the tree used, as the process that waited for it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The wait status (wait(2)).
+    pub(crate) status: i32,
+    /// Processor time in programs, in milliseconds.
+    pub(crate) user_ms: u64,
+    /// Processor time in the kernel, in milliseconds.
+    pub(crate) system_ms: u64,
+    /// The largest resident set of one process, in bytes.
+    pub(crate) max_rss_bytes: u64,
+}
+
+impl Ended {
+    pub(crate) const SIZE: usize = 32;
+
+    pub(super) fn now(status: i32) -> Self {
+        let usage = super::call::children_usage();
+        let milliseconds = |time: libc::timeval| {
+            time.tv_sec
+                .unsigned_abs()
+                .saturating_mul(1000)
+                .saturating_add(time.tv_usec.unsigned_abs() / 1000)
+        };
+        Self {
+            status,
+            user_ms: milliseconds(usage.ru_utime),
+            system_ms: milliseconds(usage.ru_stime),
+            max_rss_bytes: usage.ru_maxrss.unsigned_abs().saturating_mul(1024),
+        }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let words = [
+            u64::from(self.status.cast_unsigned()),
+            self.user_ms,
+            self.system_ms,
+            self.max_rss_bytes,
+        ];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let mut words = bytes
+            .chunks_exact(8)
+            .map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
+        let mut next = || words.next().unwrap_or_default();
+        Self {
+            status: u32::try_from(next()).unwrap_or(u32::MAX).cast_signed(),
+            user_ms: next(),
+            system_ms: next(),
+            max_rss_bytes: next(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_tells_arrives_as_it_was() {
+        let ended = Ended {
+            status: -1,
+            user_ms: 1,
+            system_ms: u64::MAX,
+            max_rss_bytes: 3,
+        };
+        assert_eq!(Ended::from_bytes(ended.to_bytes()), ended);
+        for stage in Stage::ALL {
+            let failure = Failure {
+                stage,
+                index: 7,
+                errno: 13,
+            };
+            assert_eq!(Failure::from_bytes(failure.to_bytes()), Some(failure));
+        }
+        assert_eq!(Failure::from_bytes([0; Failure::SIZE]), None);
     }
 }

@@ -1,9 +1,8 @@
-//! Signals as events (signalfd(2)), and the accounting of ended children.
+//! Signals as events (signalfd(2)), and waiting for a child.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::call::{self, Errno};
-use crate::receipt::Usage;
 
 /// Signals that are delivered through a descriptor while this value lives.
 #[derive(Debug)]
@@ -20,8 +19,15 @@ pub(crate) struct Caught {
 }
 
 /// Signals that ask a program to end, to reload, or that tell of a new window size.
-const CAUGHT: [i32; 7] =
-    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
+const CAUGHT: [i32; 7] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+];
 
 impl Signals {
     /// Starts catching, in this thread.
@@ -45,7 +51,12 @@ impl Signals {
             return Err(Errno::last().into());
         }
         // SAFETY: the descriptor is new and nobody else's; pthread_sigmask(3) wrote the old mask.
-        Ok(unsafe { Self { descriptor: OwnedFd::from_raw_fd(descriptor), before: before.assume_init() } })
+        Ok(unsafe {
+            Self {
+                descriptor: OwnedFd::from_raw_fd(descriptor),
+                before: before.assume_init(),
+            }
+        })
     }
 
     /// The next signal, if one arrived.
@@ -56,9 +67,14 @@ impl Signals {
         if read < bytes.len() {
             return None;
         }
-        let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let word = |at: usize| {
+            i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
         // Fields ssi_signo, ssi_errno, ssi_code.
-        Some(Caught { number: u8::try_from(word(0)).ok()?, code: word(8) })
+        Some(Caught {
+            number: u8::try_from(word(0)).ok()?,
+            code: word(8),
+        })
     }
 }
 
@@ -73,7 +89,13 @@ impl Drop for Signals {
         // What arrived in the last moment was meant for a command that has ended.
         while self.next().is_some() {}
         // SAFETY: the mask is the one that pthread_sigmask(3) wrote.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+        unsafe {
+            libc::pthread_sigmask(
+                libc::SIG_SETMASK,
+                &raw const self.before,
+                std::ptr::null_mut(),
+            )
+        };
     }
 }
 
@@ -95,30 +117,19 @@ impl Caught {
     }
 }
 
-/// Waits for a child to end and tells what it and the children it waited for used (wait4(2)).
+/// Waits for a child to end (waitpid(2)).
 ///
 /// # Errors
 ///
 /// What the call answered, other than an interruption.
-pub(crate) fn wait_for(pid: i32) -> std::io::Result<Usage> {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+pub(crate) fn wait_for(pid: i32) -> std::io::Result<()> {
     loop {
-        // SAFETY: the buffer is large enough and writable; the status is not asked for.
-        let waited = unsafe { libc::wait4(pid, std::ptr::null_mut(), 0, usage.as_mut_ptr()) };
+        // SAFETY: the status is not asked for.
+        let waited = unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
         match (waited == pid, Errno::last()) {
-            (true, _) => break,
+            (true, _) => return Ok(()),
             (false, Errno(libc::EINTR)) => {}
             (false, errno) => return Err(errno.into()),
         }
     }
-    // SAFETY: the call succeeded, so the kernel filled the buffer.
-    let usage = unsafe { usage.assume_init() };
-    let milliseconds = |time: libc::timeval| {
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + u64::try_from(time.tv_usec).unwrap_or(0) / 1000
-    };
-    Ok(Usage {
-        user_ms: milliseconds(usage.ru_utime),
-        system_ms: milliseconds(usage.ru_stime),
-        max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
-    })
 }

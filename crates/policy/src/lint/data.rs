@@ -1,7 +1,7 @@
-//! Names that [`lint`](crate::lint()) knows.
+//! Names that the lints knows.
 
 /// Where anybody can leave text or files for anybody else, or have requests delivered to.
-pub(crate) const FILE_DROPS: &[&str] = &[
+pub(super) const FILE_DROPS: &[&str] = &[
     "0x0.st",
     "anonfiles.com",
     "api.telegram.org",
@@ -65,7 +65,7 @@ pub(crate) const FILE_DROPS: &[&str] = &[
 ];
 
 /// Where a client with credentials, or with somebody else's, can push code or publish.
-pub(crate) const FORGES: &[&str] = &[
+pub(super) const FORGES: &[&str] = &[
     "api.bitbucket.org",
     "api.github.com",
     "bitbucket.org",
@@ -88,7 +88,7 @@ pub(crate) const FORGES: &[&str] = &[
 ];
 
 /// Below the home directory: what starts at login, with a shell, or because it is found first in PATH.
-pub(crate) const STARTUP: &[&str] = &[
+pub(super) const STARTUP: &[&str] = &[
     ".bashrc",
     ".bash_profile",
     ".bash_login",
@@ -130,7 +130,7 @@ pub(crate) const STARTUP: &[&str] = &[
 ];
 
 /// Parts of the names of variables that hold secrets.
-pub(crate) const SECRET_NAME_PARTS: &[&str] = &[
+pub(super) const SECRET_NAME_PARTS: &[&str] = &[
     "TOKEN",
     "SECRET",
     "PASSWORD",
@@ -143,7 +143,7 @@ pub(crate) const SECRET_NAME_PARTS: &[&str] = &[
 ];
 
 /// Variables that hold a secret, or the way to one, without saying so, and samples that a prefix may catch.
-pub(crate) const SECRET_VARIABLES: &[&str] = &[
+pub(super) const SECRET_VARIABLES: &[&str] = &[
     "ANTHROPIC_API_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -175,7 +175,7 @@ pub(crate) const SECRET_VARIABLES: &[&str] = &[
 ];
 
 /// File names of sockets behind which something acts with more rights than the command.
-pub(crate) const POWERFUL_SOCKETS: &[&str] = &[
+pub(super) const POWERFUL_SOCKETS: &[&str] = &[
     "agent",
     "bus",
     "containerd.sock",

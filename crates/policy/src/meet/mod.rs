@@ -1,9 +1,10 @@
 //! The widest policy that exceeds neither of two.
 
+mod hosts;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use crate::meet_hosts::{meet_hosts, normal_hosts};
 use crate::names::{NetworkMode, Require, RuleId, System};
 use crate::origin::Rule;
 use crate::path::{PathKey, TreeIndex};
@@ -11,6 +12,7 @@ use crate::policy::{
     Enforcement, Environment, Filesystem, Network, Policy, Process, ReadScope, Windows,
 };
 use crate::variable::VariablePattern;
+use hosts::{meet_hosts, normal_hosts};
 
 /// The widest policy that allows nothing that either side denies.
 ///
