@@ -7,22 +7,24 @@ use ringfence_policy::Host;
 use crate::code::Code;
 
 /// The first byte of every SOCKS5 connection, and of no HTTP request.
-pub const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 5;
 
 /// The most bytes a request can have: a name of 255 bytes.
-pub const LONGEST_REQUEST: usize = 4 + 1 + 255 + 2;
+pub(crate) const LONGEST_REQUEST: usize = 4 + 1 + 255 + 2;
 
 /// Reads the method selection. `None` means that bytes are missing; else how many bytes it took.
 ///
 /// # Errors
 /// [`Code::SocksMalformed`], or [`Code::SocksMethodUnsupported`] where `no authentication` is not offered.
-pub fn read_greeting(received: &[u8]) -> Result<Option<usize>, Code> {
+pub(crate) fn read_greeting(received: &[u8]) -> Result<Option<usize>, Code> {
     match received {
         [] | [VERSION] => Ok(None),
         [VERSION, 0, ..] => Err(Code::SocksMalformed),
         [VERSION, count, methods @ ..] => match methods.get(..usize::from(*count)) {
             None => Ok(None),
-            Some(offered) if offered.contains(&NO_AUTHENTICATION) => Ok(Some(2 + usize::from(*count))),
+            Some(offered) if offered.contains(&NO_AUTHENTICATION) => {
+                Ok(Some(2 + usize::from(*count)))
+            }
             Some(_) => Err(Code::SocksMethodUnsupported),
         },
         _ => Err(Code::SocksMalformed),
@@ -30,13 +32,13 @@ pub fn read_greeting(received: &[u8]) -> Result<Option<usize>, Code> {
 }
 
 /// The host of a request: in normal form, or as it was written where it has none.
-pub type Destination = (Result<Host, String>, u16);
+pub(crate) type Destination = (Result<Host, String>, u16);
 
 /// Reads the request. `None` means that bytes are missing; else where it wants to go, and how many bytes it took.
 ///
 /// # Errors
 /// [`Code::SocksMalformed`] or [`Code::SocksCommandUnsupported`].
-pub fn read_request(received: &[u8]) -> Result<Option<(Destination, usize)>, Code> {
+pub(crate) fn read_request(received: &[u8]) -> Result<Option<(Destination, usize)>, Code> {
     let [version, command, reserved, kind, rest @ ..] = received else {
         return if received.first().is_none_or(|version| *version == VERSION) {
             Ok(None)
@@ -73,12 +75,19 @@ pub fn read_request(received: &[u8]) -> Result<Option<(Destination, usize)>, Cod
 }
 
 /// The answer to the method selection: `no authentication`, or none that is acceptable.
-pub fn method_reply(accepted: bool) -> [u8; 2] {
-    [VERSION, if accepted { NO_AUTHENTICATION } else { NO_ACCEPTABLE_METHOD }]
+pub(crate) fn method_reply(accepted: bool) -> [u8; 2] {
+    [
+        VERSION,
+        if accepted {
+            NO_AUTHENTICATION
+        } else {
+            NO_ACCEPTABLE_METHOD
+        },
+    ]
 }
 
 /// The answer to a request: zero, or the reply code of the refusal; with the address that was connected to, where there is one.
-pub fn reply(code: Option<Code>, bound: Option<SocketAddr>) -> Vec<u8> {
+pub(crate) fn reply(code: Option<Code>, bound: Option<SocketAddr>) -> Vec<u8> {
     let mut reply = vec![VERSION, code.map_or(0, Code::socks_reply), 0];
     match bound.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))) {
         SocketAddr::V4(address) => {
@@ -104,6 +113,7 @@ const IPV6: u8 = 4;
 
 /// A name may also be an address in text form: many clients send what the user typed.
 fn host_of_name(bytes: &[u8]) -> Result<Host, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| String::from_utf8_lossy(bytes).into_owned())?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| String::from_utf8_lossy(bytes).into_owned())?;
     Host::parse(text).map_err(|_| text.to_owned())
 }

@@ -8,7 +8,7 @@ use ringfence_policy::DomainName;
 
 /// The names of one run and the addresses from 198.18.0.0/15 (RFC 2544: never on a real network) that stand for them.
 #[derive(Debug)]
-pub struct AddressMap {
+pub(crate) struct AddressMap {
     limit: usize,
     names: Mutex<Names>,
 }
@@ -21,17 +21,20 @@ struct Names {
 
 impl AddressMap {
     /// An empty map that gives out at most `limit` addresses.
-    pub fn new(limit: usize) -> Self {
-        Self { limit: limit.min(USABLE), names: Mutex::default() }
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit: limit.min(USABLE),
+            names: Mutex::default(),
+        }
     }
 
     /// Whether the address lies in the synthetic range, handed out or not.
-    pub fn contains(address: Ipv4Addr) -> bool {
+    pub(crate) fn contains(address: Ipv4Addr) -> bool {
         u32::from(address) & 0xfffe_0000 == FIRST
     }
 
     /// The address of the name, the same one for the whole run; `None` when all are given out.
-    pub fn address(&self, name: &DomainName) -> Option<Ipv4Addr> {
+    pub(crate) fn address(&self, name: &DomainName) -> Option<Ipv4Addr> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(address) = names.by_name.get(name) {
             return Some(*address);
@@ -48,7 +51,7 @@ impl AddressMap {
     }
 
     /// The name behind an address that was given out.
-    pub fn name(&self, address: Ipv4Addr) -> Option<DomainName> {
+    pub(crate) fn name(&self, address: Ipv4Addr) -> Option<DomainName> {
         let index = u32::from(address).checked_sub(FIRST)?.checked_sub(1)?;
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.by_index.get(usize::try_from(index).ok()?).cloned()
@@ -67,13 +70,20 @@ mod tests {
     #[test]
     fn a_name_keeps_its_address_and_an_address_its_name() {
         let map = AddressMap::new(2);
-        let (a, b): (DomainName, DomainName) = ("a.example".parse().unwrap(), "b.example".parse().unwrap());
+        let (a, b): (DomainName, DomainName) =
+            ("a.example".parse().unwrap(), "b.example".parse().unwrap());
         assert_eq!(map.address(&a), Some(Ipv4Addr::new(198, 18, 0, 1)));
         assert_eq!(map.address(&b), Some(Ipv4Addr::new(198, 18, 0, 2)));
         assert_eq!(map.address(&a), Some(Ipv4Addr::new(198, 18, 0, 1)));
         assert_eq!(map.address(&"c.example".parse().unwrap()), None);
         assert_eq!(map.name(Ipv4Addr::new(198, 18, 0, 2)), Some(b));
-        for stranger in ["198.18.0.0", "198.18.0.3", "198.19.255.255", "198.17.255.255", "127.0.0.1"] {
+        for stranger in [
+            "198.18.0.0",
+            "198.18.0.3",
+            "198.19.255.255",
+            "198.17.255.255",
+            "127.0.0.1",
+        ] {
             assert_eq!(map.name(stranger.parse().unwrap()), None);
         }
         assert!(AddressMap::contains(Ipv4Addr::new(198, 19, 255, 255)));

@@ -8,7 +8,7 @@ use crate::code::Code;
 
 /// One question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question<'a> {
+pub(crate) struct Question<'a> {
     id: [u8; 2],
     recursion_desired: bool,
     /// Name, type and class as they came, to be repeated in the answer.
@@ -23,7 +23,7 @@ pub struct Question<'a> {
 
 /// What to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// One IPv4 address.
     Address(Ipv4Addr),
     /// The name exists, and has no record of that type.
@@ -35,17 +35,19 @@ pub enum Answer {
 }
 
 /// Type A.
-pub const TYPE_A: u16 = 1;
+pub(crate) const TYPE_A: u16 = 1;
 /// Class IN.
-pub const CLASS_IN: u16 = 1;
+pub(crate) const CLASS_IN: u16 = 1;
 
 /// Reads a query.
 ///
 /// # Errors
 /// [`Code::DnsMalformed`] for everything but a standard query with exactly one uncompressed question.
-pub fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
+pub(crate) fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
     let (header, body) = message.split_at_checked(HEADER).ok_or(Code::DnsMalformed)?;
-    let counts = [header[4], header[5], header[6], header[7], header[8], header[9]];
+    let counts = [
+        header[4], header[5], header[6], header[7], header[8], header[9],
+    ];
     // QR and OPCODE must be zero; a question, and neither answers nor authorities. Additional records (EDNS) may follow.
     if header[2] & 0b1111_1000 != 0 || counts != [0, 1, 0, 0, 0, 0] {
         return Err(Code::DnsMalformed);
@@ -59,10 +61,15 @@ pub fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
             break;
         }
         // The two high bits mark compression, which a question has nothing to point at.
-        let (label, after) =
-            (length <= 63).then(|| after.split_at_checked(length.into())).flatten().ok_or(Code::DnsMalformed)?;
+        let (label, after) = (length <= 63)
+            .then(|| after.split_at_checked(length.into()))
+            .flatten()
+            .ok_or(Code::DnsMalformed)?;
         // A dot inside a label would make two names look like one.
-        if !label.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)) {
+        if !label
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
+        {
             return Err(Code::DnsMalformed);
         }
         if !name.is_empty() {
@@ -89,12 +96,12 @@ pub fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
 
 impl Question<'_> {
     /// The name as a host name, where it can be one.
-    pub fn domain(&self) -> Option<DomainName> {
+    pub(crate) fn domain(&self) -> Option<DomainName> {
         DomainName::parse(&self.name).ok()
     }
 
     /// The message that answers.
-    pub fn reply(&self, answer: Answer) -> Vec<u8> {
+    pub(crate) fn reply(&self, answer: Answer) -> Vec<u8> {
         let (code, count) = match answer {
             Answer::Address(_) => (0, 1),
             Answer::Empty => (0, 0),
@@ -120,7 +127,7 @@ impl Question<'_> {
 }
 
 /// FORMERR for a message that could not be read, as far as its id is there.
-pub fn reply_to_malformed(message: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn reply_to_malformed(message: &[u8]) -> Option<Vec<u8>> {
     // Never an answer to an answer: two stubs would talk forever.
     match message {
         [high, low, flags, ..] if flags & 0x80 == 0 => {
@@ -169,10 +176,24 @@ mod tests {
         for length in 0..good.len() {
             assert!(read_question(&good[..length]).is_err(), "cut at {length}");
         }
-        for (at, value) in [(2, 0x81), (2, 0x28), (5, 2), (5, 0), (7, 1), (9, 1), (12, 0xc0), (13, b'.'), (13, 0)] {
+        for (at, value) in [
+            (2, 0x81),
+            (2, 0x28),
+            (5, 2),
+            (5, 0),
+            (7, 1),
+            (9, 1),
+            (12, 0xc0),
+            (13, b'.'),
+            (13, 0),
+        ] {
             let mut bad = good.clone();
             bad[at] = value;
-            assert_eq!(read_question(&bad), Err(Code::DnsMalformed), "byte {at} = {value}");
+            assert_eq!(
+                read_question(&bad),
+                Err(Code::DnsMalformed),
+                "byte {at} = {value}"
+            );
         }
         assert_eq!(reply_to_malformed(&[1, 2, 0x80, 0]), None);
         assert_eq!(reply_to_malformed(&[1, 2, 0]).unwrap()[3] & 0xf, 1);

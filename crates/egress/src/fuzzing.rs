@@ -1,0 +1,65 @@
+//! Entry points for fuzzing, which take what a client may send. No part of the interface.
+
+use crate::client_hello::{Progress, read_client_hello};
+use crate::dns::message::{Answer, read_question, reply_to_malformed};
+use crate::http::read_target;
+use crate::session::Target;
+use crate::socks5;
+
+/// A TLS hello, whole and in two pieces: the result must not depend on where it is cut.
+pub fn client_hello(input: &[u8]) {
+    let whole = read_client_hello(input, 1 << 16);
+    for cut in [1, 5, 6, input.len() / 2] {
+        if let Some(part) = input.get(..cut) {
+            match read_client_hello(part, 1 << 16) {
+                Progress::Incomplete => {}
+                decided => assert!(
+                    decided == whole || matches!(whole, Progress::Malformed),
+                    "{decided:?} then {whole:?}"
+                ),
+            }
+        }
+    }
+}
+
+/// A SOCKS5 exchange.
+pub fn socks(input: &[u8]) {
+    if let Ok(Some(taken)) = socks5::read_greeting(input) {
+        assert!(taken <= input.len());
+    }
+    if let Ok(Some((_, taken))) = socks5::read_request(input) {
+        assert!(taken <= input.len() && taken <= socks5::LONGEST_REQUEST);
+    }
+}
+
+/// A DNS query.
+pub fn dns(input: &[u8]) {
+    match read_question(input) {
+        Ok(question) => assert!(question.reply(Answer::Refused).len() <= input.len()),
+        Err(_) => drop(reply_to_malformed(input)),
+    }
+}
+
+/// A request head: whatever target it is read to have is in normal form, and says the same when it is read again.
+pub fn request_head(input: &[u8]) {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let Ok(httparse::Status::Complete(_)) = parsed.parse(input) else {
+        return;
+    };
+    let mut request = http::Request::builder()
+        .method(parsed.method.unwrap_or_default())
+        .uri(parsed.path.unwrap_or_default())
+        .version(http::Version::HTTP_11);
+    for header in parsed.headers.iter() {
+        request = request.header(header.name, header.value);
+    }
+    let Ok(request) = request.body(()) else {
+        return;
+    };
+    let (head, ()) = request.into_parts();
+    if let Ok(Target { host, port }) = read_target(&head, None) {
+        assert_ne!(port, 0);
+        assert_eq!(host.to_string().parse(), Ok(host));
+    }
+}
