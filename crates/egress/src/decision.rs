@@ -118,14 +118,14 @@ impl Rules {
                 address: Some(address),
                 ..denial
             })?;
-            if let Some(class) = class {
-                if !class.may_be_ruled() || self.literal_rule(&literal, port).is_none() {
-                    return Err(Denial {
-                        code: Code::Address(class),
-                        rule: None,
-                        address: Some(address),
-                    });
-                }
+            if let Some(class) = class
+                && (!class.may_be_ruled() || self.literal_rule(&literal, port).is_none())
+            {
+                return Err(Denial {
+                    code: Code::Address(class),
+                    rule: None,
+                    address: Some(address),
+                });
             }
         }
         Ok(())

@@ -15,13 +15,14 @@ use tokio::time::timeout;
 
 use crate::ask::{Ask, Questions};
 use crate::code::Code;
+use crate::connection::Connection;
 use crate::decision::Rules;
 use crate::dns::{self, AddressMap};
 use crate::error::EgressError;
 use crate::event::{Event, Events, Protocol};
 use crate::limits::Limits;
 use crate::resolve::{OwnAddresses, Resolver, SystemInterfaces, SystemResolver};
-use crate::session::{ACCEPT_PAUSE, Connection, Session, is_descriptors_exhausted};
+use crate::session::{ACCEPT_PAUSE, Session, is_descriptors_exhausted};
 use crate::summary::Summary;
 use crate::tunnel::reset;
 use crate::upstream::UpstreamProxy;
@@ -343,7 +344,7 @@ async fn handle(connection: Arc<Connection>, client: TcpStream, role: Role) {
                 (Ok(Ok(_)), [socks5::VERSION]) => socks::serve(connection, client).await,
                 // SOCKS4, which sends addresses only.
                 (Ok(Ok(_)), [4]) => {
-                    connection.refused(Protocol::Socks, "", 0, Code::SocksMalformed, None);
+                    connection.refused(Protocol::Socks, "", 0, Code::SocksMalformed);
                     connection.end(Err(Code::SocksMalformed));
                     reset(&client);
                 }

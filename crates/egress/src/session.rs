@@ -6,22 +6,22 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ringfence_policy::{Host, Origin};
+use ringfence_policy::Host;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::address::AddressClass;
 use crate::ask::{Answer, Question, Questions};
 use crate::code::Code;
-use crate::decision::{Denial, LOCALHOST_ADDRESSES, Rules, is_localhost};
+use crate::connection::Connection;
+use crate::decision::{LOCALHOST_ADDRESSES, Rules, is_localhost};
 use crate::dns::AddressMap;
-use crate::event::{Closed, Decision, Event, Events, Protocol, Verdict};
+use crate::event::{Event, Events, Protocol, Verdict};
 use crate::limits::Limits;
-use crate::meter::Meter;
+use crate::refusal::{Judged, Permitted};
 use crate::resolve::{OwnAddresses, Resolver};
 use crate::splice::Pipes;
-use crate::summary::{Summary, flag};
-use crate::tunnel::{Early, Tunnel};
+use crate::summary::Summary;
 use crate::upstream::UpstreamProxy;
 
 /// One run's egress.
@@ -47,33 +47,6 @@ pub(crate) struct Target {
     pub(crate) port: u16,
 }
 
-/// An answer that is no.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: Code,
-    /// The host in normal form, or as it was written.
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    /// Where the rule that decided was written.
-    pub(crate) rule: Option<Origin>,
-}
-
-/// A connection to a server.
-pub(crate) struct Opened {
-    pub(crate) stream: TcpStream,
-    /// What the server said before the tunnel began (through an upstream proxy).
-    pub(crate) early: Vec<u8>,
-}
-
-/// One client's connection: its number, its place among the run's connections, and its bytes. Reports its end when dropped, so
-/// that no way out of a task can forget it.
-pub(crate) struct Connection {
-    pub(crate) session: Arc<Session>,
-    pub(crate) number: u64,
-    pub(crate) meter: Arc<Meter>,
-    ended: Mutex<Result<(), Code>>,
-}
-
 impl Session {
     /// Takes a place for a connection, unless the run has as many as it may.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Connection> {
@@ -82,12 +55,8 @@ impl Session {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Connection {
-            session: Arc::clone(self),
-            number: self.connections.fetch_add(1, Ordering::Relaxed) + 1,
-            meter: Arc::default(),
-            ended: Mutex::new(Err(Code::Shutdown)),
-        })
+        let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        Some(Connection::new(Arc::clone(self), number))
     }
 
     /// Passes an event on and adds it up.
@@ -103,21 +72,19 @@ impl Session {
     }
 
     /// The first half of the decision: rules and, where no rule names the host, a person.
-    async fn judge(
+    pub(crate) async fn judge(
         &self,
         protocol: Protocol,
         target: &Target,
-    ) -> Result<(Verdict, Option<Origin>), Judged> {
-        let own = self.own_addresses(
-            target
-                .host
-                .ip()
-                .as_ref()
-                .map(std::slice::from_ref)
-                .unwrap_or_default(),
-        );
+    ) -> Result<Permitted, Judged> {
+        let own = self.own_addresses(target.host.ip().as_slice());
         let denial = match self.rules.judge_host(&target.host, target.port, &own) {
-            Ok(permit) => return Ok((Verdict::Allowed, Some(permit.rule.origin.clone()))),
+            Ok(permit) => {
+                return Ok(Permitted {
+                    verdict: Verdict::Allowed,
+                    rule: Some(permit.rule.origin.clone()),
+                });
+            }
             Err(denial) => denial,
         };
         if matches!(denial.code, Code::HostNotAllowed | Code::PortNotAllowed) {
@@ -127,7 +94,12 @@ impl Session {
                 protocol,
             };
             match self.questions.answer(&question).await {
-                Some(Answer::Once | Answer::Run) => return Ok((Verdict::AllowedByAnswer, None)),
+                Some(Answer::Once | Answer::Run) => {
+                    return Ok(Permitted {
+                        verdict: Verdict::AllowedByAnswer,
+                        rule: None,
+                    });
+                }
                 Some(Answer::No) => {
                     return Err(Judged {
                         code: Code::AskRefused,
@@ -141,7 +113,7 @@ impl Session {
     }
 
     /// The second half: from the allowed host to the one address that is connected to.
-    async fn reach(&self, target: &Target) -> Result<(TcpStream, SocketAddr), Judged> {
+    pub(crate) async fn reach(&self, target: &Target) -> Result<(TcpStream, SocketAddr), Judged> {
         let addresses = match target.host.ip() {
             Some(address) => vec![address],
             None => self.resolve(&target.host).await?,
@@ -210,313 +182,12 @@ impl Session {
     }
 }
 
-impl Connection {
-    /// Decides about a host for a connection that is open already (the next request on it), and reports it.
-    pub(crate) async fn admit(&self, protocol: Protocol, target: &Target) -> Result<(), Refusal> {
-        let judged = self.session.judge(protocol, target).await;
-        self.conclude(protocol, target, judged.map(|permit| (permit, (), None)))
-    }
-
-    /// Decides about a host, connects to it, and reports both.
-    pub(crate) async fn open(
-        &self,
-        protocol: Protocol,
-        target: &Target,
-    ) -> Result<Opened, Refusal> {
-        let session = &self.session;
-        let opened = async {
-            let permit = session.judge(protocol, target).await?;
-            let upstream = session
-                .upstream
-                .as_ref()
-                .filter(|_| !stays_near(&target.host));
-            let (opened, address) = match upstream {
-                Some(proxy) => (
-                    crate::http::tunnel_through(session, proxy, target).await?,
-                    None,
-                ),
-                None => {
-                    let (stream, address) = session
-                        .reach(target)
-                        .await
-                        .map_err(|judged| judged.after(permit.1.clone()))?;
-                    (
-                        Opened {
-                            stream,
-                            early: Vec::new(),
-                        },
-                        Some(address.ip()),
-                    )
-                }
-            };
-            Ok((permit, opened, address))
-        };
-        let opened = opened.await;
-        self.conclude(protocol, target, opened)
-    }
-
-    /// Relays a tunnel to its end.
-    pub(crate) async fn tunnel(
-        &self,
-        target: &Target,
-        client: TcpStream,
-        early: Vec<u8>,
-        server: Opened,
-    ) {
-        let session = &self.session;
-        let tunnel = Tunnel {
-            host: &target.host,
-            port: target.port,
-            limits: &session.limits,
-            pipes: &session.pipes,
-            meter: &self.meter,
-        };
-        let early = Early {
-            from_client: early,
-            from_server: server.early,
-        };
-        let ended = tunnel.relay(client, server.stream, early).await;
-        if let Err(code) = ended
-            && is_late_refusal(code)
-        {
-            self.refused(
-                Protocol::Connect,
-                &target.host.to_string(),
-                target.port,
-                code,
-                None,
-            );
-        }
-        self.end(ended);
-    }
-
-    /// Reports a refusal that no decision about a host led to.
-    pub(crate) fn refused(
-        &self,
-        protocol: Protocol,
-        host: &str,
-        port: u16,
-        code: Code,
-        rule: Option<Origin>,
-    ) -> Refusal {
-        let refusal = Refusal {
-            code,
-            host: printable(host),
-            port,
-            rule,
-        };
-        self.report(protocol, &refusal, Verdict::Refused, None);
-        refusal
-    }
-
-    /// How the connection ends, once it is known.
-    pub(crate) fn end(&self, ended: Result<(), Code>) {
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended;
-    }
-
-    fn conclude<T>(
-        &self,
-        protocol: Protocol,
-        target: &Target,
-        judged: Result<((Verdict, Option<Origin>), T, Option<IpAddr>), Judged>,
-    ) -> Result<T, Refusal> {
-        let host = target.host.to_string();
-        match judged {
-            Ok(((verdict, rule), value, address)) => {
-                self.session.report(&Event::Decision(Decision {
-                    connection: self.number,
-                    protocol,
-                    host,
-                    port: target.port,
-                    address,
-                    verdict,
-                    code: None,
-                    rule,
-                }));
-                Ok(value)
-            }
-            Err(Judged {
-                code,
-                rule,
-                address,
-            }) => {
-                let refusal = Refusal {
-                    code,
-                    host,
-                    port: target.port,
-                    rule,
-                };
-                let verdict = if is_failure(code) {
-                    Verdict::Failed
-                } else {
-                    Verdict::Refused
-                };
-                self.report(protocol, &refusal, verdict, address);
-                Err(refusal)
-            }
-        }
-    }
-
-    fn report(
-        &self,
-        protocol: Protocol,
-        refusal: &Refusal,
-        verdict: Verdict,
-        address: Option<IpAddr>,
-    ) {
-        self.session.report(&Event::Decision(Decision {
-            connection: self.number,
-            protocol,
-            host: refusal.host.clone(),
-            port: refusal.port,
-            address,
-            verdict,
-            code: Some(refusal.code),
-            rule: refusal.rule.clone(),
-        }));
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.session.open.fetch_sub(1, Ordering::Relaxed);
-        let code = self
-            .ended
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .err();
-        let (up, down) = (
-            self.meter.up.load(Ordering::Relaxed),
-            self.meter.down.load(Ordering::Relaxed),
-        );
-        let closed = Closed {
-            connection: self.number,
-            bytes_up: up,
-            bytes_down: down,
-            code,
-        };
-        self.session.report(&Event::Closed(closed));
-    }
-}
-
-impl Refusal {
-    /// What a person or a model reads: what was refused, why, and what would allow it.
-    pub(crate) fn message(&self) -> String {
-        let Self {
-            code,
-            host,
-            port,
-            rule,
-        } = self;
-        let what = match (host.as_str(), port) {
-            ("", _) => "this request".to_owned(),
-            (host, 0) => host.to_owned(),
-            (host, port) => format!("{host}:{port}"),
-        };
-        let outcome = if is_failure(*code) {
-            "could not connect to"
-        } else {
-            "refused"
-        };
-        let mut message = format!(
-            "ringfence {outcome} {what} [{code}]: {}.\n",
-            code.explanation()
-        );
-        if let Some(origin) = rule {
-            message += &format!("The deciding rule: {origin}.\n");
-        }
-        if let Some(flag) = flag(host, *port, *code) {
-            message += &format!(
-                "The command cannot change this. Who started it can: `ringfence run {flag} -- …`, or an entry in [network] allow.\n"
-            );
-        }
-        message
-    }
-}
-
-/// A code on its way to becoming a refusal.
-pub(crate) struct Judged {
-    code: Code,
-    rule: Option<Origin>,
-    address: Option<IpAddr>,
-}
-
-impl Judged {
-    /// A host that a rule allowed and that failed afterwards names that rule, unless another one refused it.
-    fn after(self, permitting: Option<Origin>) -> Self {
-        let rule = if is_failure(self.code) {
-            permitting
-        } else {
-            self.rule
-        };
-        Self { rule, ..self }
-    }
-}
-
-impl From<Code> for Judged {
-    fn from(code: Code) -> Self {
-        Self {
-            code,
-            rule: None,
-            address: None,
-        }
-    }
-}
-
-impl From<Denial<'_>> for Judged {
-    fn from(denial: Denial<'_>) -> Self {
-        Self {
-            code: denial.code,
-            rule: denial.origin().cloned(),
-            address: denial.address,
-        }
-    }
-}
-
 /// Hosts that an upstream proxy must not be asked for: what is local to this machine or its network, by a literal rule.
 pub(crate) fn stays_near(host: &Host) -> bool {
     is_localhost(host)
         || host
             .ip()
             .is_some_and(|address| AddressClass::of(address, &[]).is_some())
-}
-
-/// What text from a client may become in an event: short, on one line, ASCII.
-fn printable(text: &str) -> String {
-    text.chars()
-        .take(255)
-        .flat_map(char::escape_default)
-        .collect()
-}
-
-/// The host was allowed, and something else went wrong.
-fn is_failure(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NameNotFound
-            | Code::NameResolutionFailed
-            | Code::NameResolutionTimeout
-            | Code::ConnectRefused
-            | Code::ConnectTimeout
-            | Code::ConnectFailed
-            | Code::ServerMalformed
-            | Code::UpstreamFailed
-            | Code::UpstreamRefused
-            | Code::DescriptorsExhausted
-    )
-}
-
-/// Refusals that are known only after the tunnel was opened.
-fn is_late_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::TlsNameMissing
-            | Code::TlsNameMismatch
-            | Code::TlsEchNameMismatch
-            | Code::TlsExpected
-            | Code::TlsMalformed
-            | Code::TlsHelloTimeout
-    )
 }
 
 fn code_of_resolving(error: &io::Error) -> Code {

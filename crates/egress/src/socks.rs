@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::code::Code;
+use crate::connection::Connection;
 use crate::event::Protocol;
 use crate::http::{self, HTTP_PORT};
-use crate::session::{Connection, Target};
+use crate::session::Target;
 use crate::socks5::{self, Destination};
 
 /// Serves a client until its tunnel ends.
@@ -24,7 +25,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut client: TcpStream) {
         Ok(Some(destination)) => destination,
         Ok(None) => return connection.end(Err(Code::ClientReset)),
         Err(code) => {
-            connection.refused(Protocol::Socks, "", 0, code, None);
+            connection.refused(Protocol::Socks, "", 0, code);
             return refuse(&connection, client, code).await;
         }
     };
@@ -37,7 +38,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut client: TcpStream) {
             } else {
                 Code::HostMalformed
             };
-            connection.refused(Protocol::Socks, &text, port, code, None);
+            connection.refused(Protocol::Socks, &text, port, code);
             return refuse(&connection, client, code).await;
         }
     };
@@ -59,7 +60,11 @@ pub(crate) async fn serve(connection: Arc<Connection>, mut client: TcpStream) {
                 return connection.end(Err(Code::ClientReset));
             }
             match server {
-                Some(server) => connection.tunnel(&target, client, received, server).await,
+                Some(server) => {
+                    connection
+                        .tunnel(Protocol::Socks, &target, client, received, server)
+                        .await
+                }
                 None => http::serve(connection, client, received, Some(target)).await,
             }
         }

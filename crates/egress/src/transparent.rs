@@ -7,10 +7,11 @@ use ringfence_policy::{DomainName, Host};
 use tokio::net::TcpStream;
 
 use crate::code::Code;
+use crate::connection::Connection;
 use crate::dns::AddressMap;
 use crate::event::Protocol;
 use crate::http::{self, HTTP_PORT};
-use crate::session::{Connection, Target};
+use crate::session::Target;
 use crate::tunnel::reset;
 
 /// Serves one accepted connection. Its local address says which host the client wanted: a synthetic address stands for a name,
@@ -33,7 +34,6 @@ pub(crate) async fn serve(connection: Arc<Connection>, client: TcpStream) {
                 &local.ip().to_string(),
                 local.port(),
                 code,
-                None,
             );
             return refuse(code);
         }
@@ -42,7 +42,11 @@ pub(crate) async fn serve(connection: Arc<Connection>, client: TcpStream) {
         return http::serve(connection, client, Vec::new(), Some(target)).await;
     }
     match connection.open(Protocol::Transparent, &target).await {
-        Ok(server) => connection.tunnel(&target, client, Vec::new(), server).await,
+        Ok(server) => {
+            connection
+                .tunnel(Protocol::Transparent, &target, client, Vec::new(), server)
+                .await
+        }
         Err(refusal) => refuse(refusal.code),
     }
 }

@@ -14,8 +14,9 @@ use tokio::time::timeout;
 pub(crate) use self::map::AddressMap;
 use self::message::{Answer, CLASS_IN, Question, TYPE_A, read_question, reply_to_malformed};
 use crate::code::Code;
+use crate::connection::Connection;
 use crate::event::{Decision, Event, Protocol, Verdict};
-use crate::session::{Connection, Session};
+use crate::session::Session;
 
 /// Answers queries over UDP until the socket fails for good.
 pub(crate) async fn serve_udp(session: Arc<Session>, socket: UdpSocket) {

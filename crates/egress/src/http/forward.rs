@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 
 use crate::code::Code;
 use crate::event::Protocol;
-use crate::session::{Refusal, Target, stays_near};
+use crate::refusal::Refusal;
+use crate::session::{Target, stays_near};
 
 use super::reply::{ProxyBody, REASON};
 use super::{Desk, client_of, server_of, upstream};
@@ -75,7 +76,9 @@ pub(super) async fn forward(
             let Some(server) = server_upgrade.await.ok().and_then(server_of) else {
                 return;
             };
-            connection.tunnel(&target, client, early, server).await;
+            connection
+                .tunnel(Protocol::Http, &target, client, early, server)
+                .await;
         });
         keep_end_to_end(response.headers_mut(), true);
         return Ok(response.map(|_| Either::Left(http_body_util::Full::default())));

@@ -20,9 +20,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::code::Code;
+use crate::connection::{Connection, Opened};
 use crate::event::Protocol;
 use crate::meter::Metered;
-use crate::session::{Connection, Opened, Refusal, Target};
+use crate::refusal::Refusal;
+use crate::session::Target;
 
 use self::forward::Link;
 use self::reply::ProxyBody;
@@ -61,7 +63,7 @@ pub(crate) async fn serve(
         code = connection.meter.watch(limits, Instant::now()) => Err(code),
     };
     if let Err(code @ (Code::RequestMalformed | Code::RequestHeadTooLarge)) = ended {
-        connection.refused(Protocol::Http, "", 0, code, None);
+        connection.refused(Protocol::Http, "", 0, code);
     }
     connection.end(ended);
 }
@@ -87,7 +89,7 @@ async fn answer(
     };
     let (head, body) = request.into_parts();
     let answered = match read_target(&head, desk.fixed.as_ref()) {
-        Err(bad) => Err(connection.refused(protocol, &bad.host, bad.port, bad.code, None)),
+        Err(bad) => Err(connection.refused(protocol, &bad.host, bad.port, bad.code)),
         Ok(target) => {
             let request = Request::from_parts(head, body);
             if method == Method::CONNECT {
@@ -118,7 +120,11 @@ async fn connect(
             return;
         };
         match server {
-            Some(server) => connection.tunnel(&target, client, early, server).await,
+            Some(server) => {
+                connection
+                    .tunnel(Protocol::Connect, &target, client, early, server)
+                    .await
+            }
             None => serve_tunnelled(connection, client, early, target).await,
         }
     });

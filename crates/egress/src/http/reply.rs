@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
-use crate::session::Refusal;
+use crate::refusal::Refusal;
 
 /// A body of the proxy's own, or one that is passed on.
 pub(crate) type ProxyBody = Either<Full<Bytes>, Incoming>;

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::code::Code;
-use crate::session::{Opened, Session, Target};
+use crate::connection::Opened;
+use crate::session::{Session, Target};
 use crate::upstream::UpstreamProxy;
 
 use super::server_of;
