@@ -1,10 +1,14 @@
 //! Entry points for fuzzing, which take what a client may send. No part of the interface.
 
+use ringfence_policy::Host;
+
 use crate::client_hello::{Progress, read_client_hello};
+use crate::code::Code;
 use crate::dns::message::{Answer, read_question, reply_to_malformed};
 use crate::http::read_target;
 use crate::session::Target;
 use crate::socks5;
+use crate::tunnel::judge_server_name;
 
 /// A TLS hello, whole and in two pieces: the result must not depend on where it is cut.
 pub fn client_hello(input: &[u8]) {
@@ -62,4 +66,12 @@ pub fn request_head(input: &[u8]) {
         assert_ne!(port, 0);
         assert_eq!(host.to_string().parse(), Ok(host));
     }
+}
+
+/// The server name of a hello against the host.
+///
+/// # Errors
+/// Why it is refused.
+pub fn server_name(host: &Host, name: Option<&str>, encrypted: bool) -> Result<(), Code> {
+    judge_server_name(host, name, encrypted)
 }

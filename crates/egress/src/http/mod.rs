@@ -47,6 +47,8 @@ pub(crate) async fn serve(
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
+        // A client that has sent its last request still waits for the answer.
+        .half_close(true)
         .header_read_timeout(limits.head_time)
         .max_headers(limits.head_fields)
         .max_header_size(limits.head_bytes.max(SMALLEST_BUFFER))

@@ -26,7 +26,12 @@ pub(crate) fn read_target(head: &Parts, fixed: Option<&Target>) -> Result<Target
     check_framing(head)?;
     let named = named_host(&head.headers)?;
     if head.method == Method::CONNECT {
-        let Some(authority) = head.uri.authority().filter(|_| fixed.is_none()) else {
+        let authority_form = head.uri.scheme().is_none() && head.uri.path_and_query().is_none();
+        let authority = head
+            .uri
+            .authority()
+            .filter(|_| authority_form && fixed.is_none());
+        let Some(authority) = authority else {
             return Err(Code::RequestMalformed.into());
         };
         let target = parse_authority(authority.as_str(), None)?;
