@@ -91,7 +91,7 @@ pub enum Protocol {
 pub struct Closed {
     /// The client's connection.
     pub connection: u64,
-    /// Bytes from the client to servers. Of a tunnel: its payload; of plain HTTP: everything on the client's side.
+    /// Bytes from the client. Of a tunnel its payload; of plain HTTP everything that the client sent, heads included.
     pub bytes_up: u64,
     /// Bytes to the client.
     pub bytes_down: u64,

@@ -5,7 +5,7 @@ use ringfence_policy::Host;
 use crate::client_hello::{Progress, read_client_hello};
 use crate::code::Code;
 use crate::dns::message::{Answer, read_question, reply_to_malformed};
-use crate::http::read_target;
+use crate::http::{parse_head, read_target};
 use crate::session::Target;
 use crate::socks5;
 use crate::tunnel::judge_server_name;
@@ -46,22 +46,10 @@ pub fn dns(input: &[u8]) {
 
 /// A request head: whatever target it is read to have is in normal form, and says the same when it is read again.
 pub fn request_head(input: &[u8]) {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut parsed = httparse::Request::new(&mut headers);
-    let Ok(httparse::Status::Complete(_)) = parsed.parse(input) else {
+    let Some((head, length)) = parse_head(input) else {
         return;
     };
-    let mut request = http::Request::builder()
-        .method(parsed.method.unwrap_or_default())
-        .uri(parsed.path.unwrap_or_default())
-        .version(http::Version::HTTP_11);
-    for header in parsed.headers.iter() {
-        request = request.header(header.name, header.value);
-    }
-    let Ok(request) = request.body(()) else {
-        return;
-    };
-    let (head, ()) = request.into_parts();
+    assert!(length <= input.len());
     if let Ok(Target { host, port }) = read_target(&head, None) {
         assert_ne!(port, 0);
         assert_eq!(host.to_string().parse(), Ok(host));

@@ -92,6 +92,7 @@ impl AsyncRead for Metered {
             let count = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..count]);
             self.early.drain(..count);
+            self.meter.up.fetch_add(count as u64, Ordering::Relaxed);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();

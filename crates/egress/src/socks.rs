@@ -14,9 +14,12 @@ use crate::http::{self, HTTP_PORT};
 use crate::session::Target;
 use crate::socks5::{self, Destination};
 
-/// Serves a client until its tunnel ends.
-pub(crate) async fn serve(connection: Arc<Connection>, mut client: TcpStream) {
-    let mut received = Vec::new();
+/// Serves a client until its tunnel ends. `received` is what it has sent already.
+pub(crate) async fn serve(
+    connection: Arc<Connection>,
+    mut client: TcpStream,
+    mut received: Vec<u8>,
+) {
     let exchange = negotiate(&mut client, &mut received);
     let negotiated = timeout(connection.session.limits.head_time, exchange)
         .await

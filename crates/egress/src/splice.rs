@@ -129,8 +129,9 @@ mod linux {
         )
     }
 
-    const PIPE_SIZE: usize = 256 * 1024;
-    const MOST_PIPES: usize = 64;
+    /// All of them together stay far below what a user's pipes may hold (/proc/sys/fs/pipe-user-pages-soft, 64 MiB).
+    const PIPE_SIZE: usize = 512 * 1024;
+    const MOST_PIPES: usize = 32;
     /// After so many, others get their turn even where this tunnel never has to wait.
     const ROUNDS_PER_TURN: u32 = 8;
 }

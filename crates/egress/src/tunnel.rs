@@ -1,12 +1,13 @@
 //! A tunnel: the server name is checked, then bytes go both ways untouched.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ringfence_policy::Host;
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -43,36 +44,31 @@ impl Tunnel<'_> {
         server: TcpStream,
         early: Early,
     ) -> Result<(), Code> {
+        let half_closed = AtomicBool::new(false);
+        let up = Direction {
+            from: &client,
+            to: &server,
+            moved: &self.meter.up,
+            half_closed: &half_closed,
+            from_failed: Code::ClientReset,
+            to_failed: Code::ServerReset,
+        };
+        let down = Direction {
+            from: &server,
+            to: &client,
+            moved: &self.meter.down,
+            half_closed: &half_closed,
+            from_failed: Code::ServerReset,
+            to_failed: Code::ClientReset,
+        };
         let upwards = async {
             let first = self.check_server_name(&client, early.from_client).await?;
-            write_all(&server, &first, &self.meter.up)
-                .await
-                .map_err(|_| Code::ServerReset)?;
-            self.copy(
-                &client,
-                &server,
-                &self.meter.up,
-                Ends {
-                    from: Code::ClientReset,
-                    to: Code::ServerReset,
-                },
-            )
-            .await
+            up.write_all(&first).await?;
+            up.copy(self.pipes).await
         };
         let downwards = async {
-            write_all(&client, &early.from_server, &self.meter.down)
-                .await
-                .map_err(|_| Code::ClientReset)?;
-            self.copy(
-                &server,
-                &client,
-                &self.meter.down,
-                Ends {
-                    from: Code::ServerReset,
-                    to: Code::ClientReset,
-                },
-            )
-            .await
+            down.write_all(&early.from_server).await?;
+            down.copy(self.pipes).await
         };
         let ended = tokio::select! {
             ended = async { tokio::try_join!(upwards, downwards) } => ended.map(|((), ())| ()),
@@ -96,7 +92,9 @@ impl Tunnel<'_> {
         let limit = self.limits.hello_bytes;
         if !required {
             // Whoever speaks first on another port may take any time for it; only a hello that has begun must go on.
-            read_some(client, &mut received, limit).await?;
+            read_some(client, &mut received, limit)
+                .await
+                .map_err(|_| Code::ClientReset)?;
             if received.is_empty() {
                 return Ok(received);
             }
@@ -115,7 +113,9 @@ impl Tunnel<'_> {
                     Progress::Incomplete => {}
                 }
                 let before = received.len();
-                read_some(client, &mut received, limit).await?;
+                read_some(client, &mut received, limit)
+                    .await
+                    .map_err(|_| Code::ClientReset)?;
                 match received.len() {
                     0 => return Ok(received), // it left without a word
                     now if now == before => return Err(Code::TlsMalformed),
@@ -126,60 +126,6 @@ impl Tunnel<'_> {
         timeout(self.limits.hello_time, reading)
             .await
             .unwrap_or(Err(Code::TlsHelloTimeout))
-    }
-
-    async fn copy(
-        &self,
-        from: &TcpStream,
-        to: &TcpStream,
-        moved: &AtomicU64,
-        ends: Ends,
-    ) -> Result<(), Code> {
-        let mut chunk = SMALLEST_CHUNK;
-        let mut total = 0_u64;
-        let mut rounds = 0_u32;
-        let mut waiting = Vec::new();
-        loop {
-            if total >= SPLICE_AFTER
-                && let Some(pipe) = self.pipes.take()
-            {
-                match splice_all(pipe, from, to, moved).await {
-                    Spliced::End => break,
-                    Spliced::Unsupported => {}
-                    Spliced::ReadFailed => return Err(ends.from),
-                    Spliced::WriteFailed => return Err(ends.to),
-                }
-            }
-            from.readable().await.map_err(|_| ends.from)?;
-            match pass_on(from, to, chunk, &mut waiting) {
-                Passed::Nothing => continue,
-                Passed::End => break,
-                Passed::All(count) => {
-                    total += count as u64;
-                    moved.fetch_add(count as u64, Ordering::Relaxed);
-                    if count == chunk {
-                        chunk = (chunk * 2).min(LARGEST_CHUNK);
-                    }
-                }
-                Passed::Part(count) => {
-                    total += (count + waiting.len()) as u64;
-                    moved.fetch_add(count as u64, Ordering::Relaxed);
-                    write_all(to, &waiting, moved).await.map_err(|_| ends.to)?;
-                    // What waits for a slow reader is memory of the supervisor.
-                    waiting = Vec::new();
-                    chunk = SMALLEST_CHUNK;
-                }
-                Passed::ReadFailed => return Err(ends.from),
-                Passed::WriteFailed => return Err(ends.to),
-            }
-            rounds += 1;
-            if rounds.is_multiple_of(ROUNDS_PER_TURN) {
-                tokio::task::yield_now().await;
-            }
-        }
-        // A half-closed tunnel goes on in the other direction. Where the other side is gone already there is nobody to tell.
-        let _ = SockRef::from(to).shutdown(Shutdown::Write);
-        Ok(())
     }
 }
 
@@ -226,10 +172,84 @@ fn end_with(client: &TcpStream, code: Code) {
 /// A fatal alert, `unrecognized_name` (RFC 6066 §3).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-/// The codes of failures on either side of a direction.
-struct Ends {
-    from: Code,
-    to: Code,
+/// One direction of a tunnel.
+struct Direction<'a> {
+    from: &'a TcpStream,
+    to: &'a TcpStream,
+    moved: &'a AtomicU64,
+    /// Whether either direction has ended.
+    half_closed: &'a AtomicBool,
+    from_failed: Code,
+    to_failed: Code,
+}
+
+impl Direction<'_> {
+    /// Copies until the source ends, and then tells the other side.
+    async fn copy(&self, pipes: &Pipes) -> Result<(), Code> {
+        let mut chunk = SMALLEST_CHUNK;
+        let mut total = 0_u64;
+        let mut rounds = 0_u32;
+        let mut waiting = Vec::new();
+        loop {
+            if total >= SPLICE_AFTER
+                && let Some(pipe) = pipes.take()
+            {
+                match splice_all(pipe, self.from, self.to, self.moved).await {
+                    Spliced::End => break,
+                    Spliced::Unsupported => {}
+                    Spliced::ReadFailed => return Err(self.from_failed),
+                    Spliced::WriteFailed => return Err(self.to_failed),
+                }
+            }
+            self.from.readable().await.map_err(|_| self.from_failed)?;
+            match pass_on(self.from, self.to, chunk, &mut waiting) {
+                Passed::Nothing => continue,
+                Passed::End => break,
+                Passed::All(count) => {
+                    total += count as u64;
+                    self.moved.fetch_add(count as u64, Ordering::Relaxed);
+                    if count == chunk {
+                        chunk = (chunk * 2).min(LARGEST_CHUNK);
+                    }
+                }
+                Passed::Part(count) => {
+                    total += (count + waiting.len()) as u64;
+                    self.moved.fetch_add(count as u64, Ordering::Relaxed);
+                    self.write_all(&waiting).await?;
+                    // What waits for a slow reader is memory of the supervisor.
+                    waiting = Vec::new();
+                    chunk = SMALLEST_CHUNK;
+                }
+                Passed::ReadFailed => return Err(self.from_failed),
+                Passed::WriteFailed => return Err(self.to_failed),
+            }
+            rounds += 1;
+            if rounds.is_multiple_of(ROUNDS_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        // A half-closed tunnel goes on in the other direction; after the second end both are closed anyway. Where the other side
+        // is gone already there is nobody to tell.
+        if !self.half_closed.swap(true, Ordering::Relaxed) {
+            let _ = SockRef::from(self.to).shutdown(Shutdown::Write);
+        }
+        Ok(())
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> Result<(), Code> {
+        while !bytes.is_empty() {
+            self.to.writable().await.map_err(|_| self.to_failed)?;
+            match self.to.try_write(bytes) {
+                Ok(count) => {
+                    self.moved.fetch_add(count as u64, Ordering::Relaxed);
+                    bytes = &bytes[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Err(self.to_failed),
+            }
+        }
+        Ok(())
+    }
 }
 
 enum Passed {
@@ -250,10 +270,10 @@ thread_local! {
 /// Reads once and writes once, without waiting.
 fn pass_on(from: &TcpStream, to: &TcpStream, chunk: usize, waiting: &mut Vec<u8>) -> Passed {
     SCRATCH.with_borrow_mut(|scratch| {
-        let count = match from.try_read(&mut scratch[..chunk]) {
-            Ok(0) => return Passed::End,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Passed::Nothing,
+        let count = match read_ready(from, &mut scratch[..chunk]) {
+            Ok(Some(0)) => return Passed::End,
+            Ok(Some(count)) => count,
+            Ok(None) => return Passed::Nothing,
             Err(_) => return Passed::ReadFailed,
         };
         let written = match to.try_write(&scratch[..count]) {
@@ -269,37 +289,46 @@ fn pass_on(from: &TcpStream, to: &TcpStream, chunk: usize, waiting: &mut Vec<u8>
     })
 }
 
-/// Reads what is there, waiting for the first byte; nothing at the end of the stream.
-async fn read_some(from: &TcpStream, received: &mut Vec<u8>, limit: usize) -> Result<(), Code> {
-    loop {
-        from.readable().await.map_err(|_| Code::ClientReset)?;
-        let room = limit.saturating_sub(received.len()).clamp(1, LARGEST_CHUNK);
-        let read = SCRATCH.with_borrow_mut(|scratch| {
-            let count = from.try_read(&mut scratch[..room])?;
-            received.extend_from_slice(&scratch[..count]);
+/// Reads what is there; `None` where nothing is.
+///
+/// A read that does not fill the buffer has drained the socket, and the next bytes will be announced (epoll(7), edge-triggered;
+/// the end of the stream stays known). Saying so here spares the read that would only find nothing.
+fn read_ready(from: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    let mut read = None;
+    let outcome = from.try_io(Interest::READABLE, || {
+        let count = (&*SockRef::from(from)).read(buffer)?;
+        read = Some(count);
+        let drained = cfg!(target_os = "linux") && count > 0 && count < buffer.len();
+        if drained {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
             Ok(())
-        });
-        match read {
-            Ok(()) => return Ok(()),
-            Err(error) if io::Error::kind(&error) == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(Code::ClientReset),
         }
+    });
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(read),
     }
 }
 
-async fn write_all(to: &TcpStream, mut bytes: &[u8], moved: &AtomicU64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        to.writable().await?;
-        match to.try_write(bytes) {
-            Ok(count) => {
-                moved.fetch_add(count as u64, Ordering::Relaxed);
-                bytes = &bytes[count..];
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+/// Reads what is there, waiting for the first byte; nothing at the end of the stream.
+pub(crate) async fn read_some(
+    from: &TcpStream,
+    received: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<()> {
+    loop {
+        from.readable().await?;
+        let room = limit.saturating_sub(received.len()).clamp(1, LARGEST_CHUNK);
+        let read = SCRATCH.with_borrow_mut(|scratch| {
+            let count = read_ready(from, &mut scratch[..room])?;
+            received.extend_from_slice(&scratch[..count.unwrap_or(0)]);
+            Ok::<_, io::Error>(count)
+        })?;
+        if read.is_some() {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 const SMALLEST_CHUNK: usize = 8 * 1024;

@@ -1,5 +1,11 @@
 //! Limits and faults: an honest end, nothing that hangs, nothing that is let through.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::io::{ErrorKind, Read, Write};

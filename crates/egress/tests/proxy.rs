@@ -1,5 +1,11 @@
 //! What the proxy lets through, and how it tells what it did. Everything on the loopback of the host.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -1,5 +1,11 @@
 //! Direct connections inside a network namespace: a program that knows nothing of proxies reaches exactly the allowlist.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -1,12 +1,13 @@
 //! HTTP/1: CONNECT, requests in absolute form, and requests on connections whose host is already known.
 
+mod connect;
 mod forward;
+mod head;
 mod reply;
 mod target;
 mod upstream;
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Method, Request, Response};
@@ -23,10 +24,10 @@ use crate::code::Code;
 use crate::connection::{Connection, Opened};
 use crate::event::Protocol;
 use crate::meter::Metered;
-use crate::refusal::Refusal;
 use crate::session::Target;
 
 use self::forward::Link;
+pub(crate) use self::head::parse_head;
 use self::reply::ProxyBody;
 pub(crate) use self::target::read_target;
 pub(crate) use self::upstream::tunnel_through;
@@ -43,6 +44,12 @@ pub(crate) async fn serve(
     early: Vec<u8>,
     fixed: Option<Target>,
 ) {
+    if fixed.is_none()
+        && let Some((head, length)) =
+            parse_head(&early).filter(|(head, _)| head.method == Method::CONNECT)
+    {
+        return connect::connect_at_once(connection, client, &head, early[length..].to_vec()).await;
+    }
     let limits = &connection.session.limits;
     let mut server = http1::Builder::new();
     server
@@ -95,52 +102,13 @@ async fn answer(
         Ok(target) => {
             let request = Request::from_parts(head, body);
             if method == Method::CONNECT {
-                connect(connection, request, target).await
+                connect::connect(connection, request, target).await
             } else {
                 forward::forward(&desk, request, target).await
             }
         }
     };
     Ok(answered.unwrap_or_else(|refusal| reply::refusal(&refusal, &method)))
-}
-
-async fn connect(
-    connection: &Arc<Connection>,
-    mut request: Request<Incoming>,
-    target: Target,
-) -> Result<Response<ProxyBody>, Refusal> {
-    let server = if target.port == HTTP_PORT {
-        connection.admit(Protocol::Connect, &target).await?;
-        None
-    } else {
-        Some(connection.open(Protocol::Connect, &target).await?)
-    };
-    let upgrade = hyper::upgrade::on(&mut request);
-    let connection = Arc::clone(connection);
-    tokio::spawn(async move {
-        let Some((client, early)) = client_of(upgrade).await else {
-            return;
-        };
-        match server {
-            Some(server) => {
-                connection
-                    .tunnel(Protocol::Connect, &target, client, early, server)
-                    .await
-            }
-            None => serve_tunnelled(connection, client, early, target).await,
-        }
-    });
-    Ok(reply::opened())
-}
-
-/// [`serve`] inside a tunnel that it opened itself; boxed, because the type would contain itself.
-fn serve_tunnelled(
-    connection: Arc<Connection>,
-    client: TcpStream,
-    early: Vec<u8>,
-    target: Target,
-) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(serve(connection, client, early, Some(target)))
 }
 
 /// The client's socket after the answer that opened the tunnel, and what was read from it already. `None` when it left.

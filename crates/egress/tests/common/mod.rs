@@ -1,6 +1,6 @@
 //! Servers, resolvers and clients for the tests. Everything stays on loopback, or in a network namespace of the test's own.
 
-#![allow(dead_code, reason = "each test uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its own part")]
 
 pub mod hello;
 pub mod namespace;
@@ -231,7 +231,7 @@ pub fn read_response(stream: &mut TcpStream) -> Option<Response> {
     if let Some(length) = headers.get("content-length") {
         body.resize(length.parse().unwrap(), 0);
         stream.read_exact(&mut body).ok()?;
-    } else if headers.get("transfer-encoding").is_some() {
+    } else if headers.contains_key("transfer-encoding") {
         body = read_chunked(stream)?;
     }
     Some(Response {
