@@ -1,6 +1,6 @@
 //! Entry points for fuzzing, which take what a client may send. No part of the interface.
 
-use ringfence_policy::Host;
+use ringfence_policy::{Host, HostRule};
 
 use crate::client_hello::{Progress, read_client_hello};
 use crate::code::Code;
@@ -62,4 +62,23 @@ pub fn request_head(input: &[u8]) {
 /// Why it is refused.
 pub fn server_name(host: &Host, name: Option<&str>, encrypted: bool) -> Result<(), Code> {
     judge_server_name(host, name, encrypted)
+}
+
+/// A host rule: what is read is written in normal form, reads back as itself, and matches the host it names.
+pub fn host_pattern(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    if let Ok(host) = Host::parse(text) {
+        assert_eq!(Host::parse(&host.to_string()), Ok(host.clone()));
+        assert!(
+            host.to_string()
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase())
+        );
+    }
+    if let Ok(rule) = text.parse::<HostRule>() {
+        assert_eq!(rule.to_string().parse(), Ok(rule.clone()));
+        assert_eq!(rule.intersect(&rule), Some(rule));
+    }
 }
