@@ -331,11 +331,17 @@ impl ProxyProcess {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        let address = line
+        let mut words = line
             .trim()
             .strip_prefix("listening on ")
-            .and_then(|text| text.parse().ok());
+            .unwrap_or_default()
+            .split(" after ");
+        let address = words.next().and_then(|text| text.parse().ok());
         let address = address.ok_or_else(|| io::Error::other(format!("the proxy said: {line}")))?;
+        println!(
+            "ringfence's proxy started in {}, its first time in the process",
+            words.next().unwrap_or("?")
+        );
         Ok(Self {
             name: "ringfence",
             address,
