@@ -106,7 +106,7 @@ impl Connection {
             from_client: early,
             from_server: server.early,
         };
-        let ended = tunnel.relay(client, server.stream, early).await;
+        let ended = Box::pin(tunnel.relay(client, server.stream, early)).await;
         if let Err(code) = ended
             && is_late_refusal(code)
         {

@@ -338,8 +338,9 @@ async fn handle(connection: Arc<Connection>, client: TcpStream, role: Role) {
         let _ = client.set_nodelay(true);
     }
     match role {
-        Role::Transparent => transparent::serve(connection, client).await,
-        Role::Dns => dns::serve_tcp(connection, client).await,
+        // Boxed, so that a tunnel, which most connections become, carries the room for its own way in only.
+        Role::Transparent => Box::pin(transparent::serve(connection, client)).await,
+        Role::Dns => Box::pin(dns::serve_tcp(connection, client)).await,
         Role::Proxy => {
             let mut early = Vec::new();
             let read = read_some(&client, &mut early, FIRST_READ);
@@ -349,7 +350,7 @@ async fn handle(connection: Arc<Connection>, client: TcpStream, role: Role) {
                 (Ok(Err(_)), _) => connection.end(Err(Code::ClientReset)),
                 (Ok(Ok(())), None) => connection.end(Ok(())),
                 (Ok(Ok(())), Some(&socks5::VERSION)) => {
-                    socks::serve(connection, client, early).await
+                    Box::pin(socks::serve(connection, client, early)).await
                 }
                 // SOCKS4, which sends addresses only.
                 (Ok(Ok(())), Some(4)) => {

@@ -64,10 +64,13 @@ impl Tunnel<'_> {
         let upwards = async {
             let first = self.check_server_name(&client, early.from_client).await?;
             up.write_all(&first).await?;
+            // What was read first must not stay in memory for as long as the tunnel is open.
+            drop(first);
             up.copy(self.pipes).await
         };
         let downwards = async {
             down.write_all(&early.from_server).await?;
+            drop(early.from_server);
             down.copy(self.pipes).await
         };
         let ended = tokio::select! {

@@ -16,27 +16,27 @@ use std::time::{Duration, Instant};
 
 /// What was measured about one way to the server.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub(crate) struct Row {
     /// `direct`, or the proxy's name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// New tunnels per second: connected, confirmed by the server's having accepted, closed. For `direct`: connections.
-    pub tunnels_per_second: f64,
+    pub(crate) tunnels_per_second: f64,
     /// Processor time of the proxy per tunnel, where the OS tells (Linux); zero for `direct`. Load generator and server share
     /// the machine with the proxy, so that on few cores this says more about the proxy than the rate does.
-    pub processor: Duration,
+    pub(crate) processor: Duration,
     /// Median time from the first packet to the first byte back, one at a time.
-    pub first_byte: Duration,
+    pub(crate) first_byte: Duration,
     /// Median round trip of one byte through an open tunnel.
-    pub round_trip: Duration,
+    pub(crate) round_trip: Duration,
     /// Bytes per second of one download.
-    pub bulk: f64,
+    pub(crate) bulk: f64,
 }
 
 /// Runs the bench and prints a table. The first row is the direct connection, the second the proxy of this workspace.
 ///
 /// # Errors
 /// A proxy that cannot be built or started, or a target that was missed.
-pub fn run() -> Result<Vec<Row>, String> {
+pub(crate) fn run() -> Result<Vec<Row>, String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let server = EchoServer::start().map_err(failed("cannot start the server"))?;
     let directory =

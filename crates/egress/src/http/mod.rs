@@ -50,6 +50,16 @@ pub(crate) async fn serve(
     {
         return connect::connect_at_once(connection, client, &head, early[length..].to_vec()).await;
     }
+    // Boxed, so that a connection that became a tunnel above does not carry the room for this.
+    Box::pin(serve_requests(connection, client, early, fixed)).await;
+}
+
+async fn serve_requests(
+    connection: Arc<Connection>,
+    client: TcpStream,
+    early: Vec<u8>,
+    fixed: Option<Target>,
+) {
     let limits = &connection.session.limits;
     let mut server = http1::Builder::new();
     server
