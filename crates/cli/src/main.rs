@@ -1,3 +1,8 @@
 //! The `ringfence` command.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ringfence_cli::main()
+}

@@ -9,6 +9,7 @@ use crate::anchor::PathError;
 use crate::host::HostError;
 use crate::names::Verdict;
 use crate::origin::Origin;
+use crate::printable::printable;
 use crate::refuse::RefusedRoot;
 use crate::value_error::{ValueError, did_you_mean, quoted};
 
@@ -19,7 +20,7 @@ use crate::value_error::{ValueError, did_you_mean, quoted};
 #[non_exhaustive]
 pub enum PolicyError {
     /// A policy file cannot be read.
-    #[error("{}cannot read the policy {}: {message}; check the path and the permissions", prefix(.at), .path.display())]
+    #[error("{}cannot read the policy {}: {message}; check the path and the permissions", prefix(.at), printable(&.path.display().to_string()))]
     Read {
         /// The `extends` that names it, if one does.
         at: Option<Origin>,
@@ -31,7 +32,7 @@ pub enum PolicyError {
         message: String,
     },
     /// A policy file is larger than any honest one.
-    #[error("{}: {size} bytes, more than the {limit} that a policy may have; remove entries", .path.display())]
+    #[error("{}: {size} bytes, more than the {limit} that a policy may have; remove entries", printable(&.path.display().to_string()))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -47,7 +48,7 @@ pub enum PolicyError {
         at: Origin,
     },
     /// Not TOML.
-    #[error("{at}: `{text}` is no valid TOML: {problem}")]
+    #[error("{at}: no valid TOML at `{text}`: {problem}")]
     Syntax {
         /// Where.
         at: Origin,
@@ -57,30 +58,30 @@ pub enum PolicyError {
         problem: String,
     },
     /// A key that does not exist.
-    #[error("{at}: unknown key `{key}` {}{}; possible here: {}", in_table(.table), did_you_mean(.suggestion), quoted(.known))]
+    #[error("{at}: unknown key `{}` {}{}; possible here: {}", printable(.key), in_table(.table), did_you_mean(.suggestion), quoted(.known))]
     UnknownKey {
         /// Where.
         at: Origin,
         /// The key.
         key: String,
         /// The table it stands in; empty for the top level.
-        table: String,
+        table: Box<str>,
         /// The nearest key, if one is near.
         suggestion: Option<&'static str>,
         /// All keys of the table.
-        known: Vec<&'static str>,
+        known: Box<[&'static str]>,
     },
     /// A value of the wrong type.
-    #[error("{at}: `{text}` is {found}, but `{key}` is {expected}")]
+    #[error("{at}: `{text}` is {found}, but `{}` is {expected}", printable(.key))]
     WrongType {
         /// Where.
         at: Origin,
         /// Dotted.
         key: String,
         /// The offending text.
-        text: String,
+        text: Box<str>,
         /// Its type.
-        found: String,
+        found: &'static str,
         /// What would be right, with an example.
         expected: &'static str,
     },
@@ -104,13 +105,21 @@ pub enum PolicyError {
         /// What was written.
         version: i64,
     },
+    /// A `[[test]]` with no action, or with several.
+    #[error("{at}: a test has {count} actions; write exactly one of `connect`, `write` and `read`")]
+    TestActions {
+        /// The test.
+        at: Origin,
+        /// How many there are.
+        count: usize,
+    },
     /// A value that is refused.
     #[error("{at}: {key}: {problem}")]
     Value {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// Why.
         problem: ValueError,
     },
@@ -120,26 +129,26 @@ pub enum PolicyError {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// What was written.
         text: String,
         /// Why.
         problem: HostError,
     },
     /// A path that is refused.
-    #[error("{at}: {key}: `{}`: {problem}", .text.escape_debug())]
+    #[error("{at}: {key}: `{}`: {problem}", printable(.text))]
     Path {
         /// Where.
         at: Origin,
         /// Dotted.
-        key: String,
+        key: &'static str,
         /// What was written.
         text: String,
         /// Why.
         problem: PathError,
     },
     /// The workspace or the home directory is unusable.
-    #[error("the {which} `{}` cannot anchor a policy: {problem}", .path.display().to_string().escape_debug())]
+    #[error("the {which} `{}` cannot anchor a policy: {problem}", printable(&.path.display().to_string()))]
     Anchor {
         /// `workspace` or `home directory`.
         which: &'static str,
@@ -150,9 +159,9 @@ pub enum PolicyError {
     },
     /// `extends` (or the caller) names a profile that does not exist.
     #[error(
-        "{}there is no built-in profile `{name}`{}; there are {}, and a policy file is named by a path such as \
+        "{}there is no built-in profile `{}`{}; there are {}, and a policy file is named by a path such as \
          \"./base.toml\"",
-        prefix(.at), did_you_mean(.suggestion), quoted(.known)
+        prefix(.at), printable(.name), did_you_mean(.suggestion), quoted(.known)
     )]
     UnknownProfile {
         /// Where, if in a file.
@@ -165,7 +174,7 @@ pub enum PolicyError {
         known: &'static [&'static str],
     },
     /// Policies that extend each other.
-    #[error("{at}: `extends` goes in a circle: {}; remove one of them", .chain.join(" -> "))]
+    #[error("{at}: `extends` goes in a circle: {}; remove one of them", printable(&.chain.join(" -> ")))]
     ExtendsCycle {
         /// The `extends` that closes the circle.
         at: Origin,
@@ -181,7 +190,7 @@ pub enum PolicyError {
         limit: usize,
     },
     /// A write root that would give the machine away.
-    #[error("{at}: filesystem.write: `{}` is refused as a write root: {reason}; name the project's directory instead", .path.display())]
+    #[error("{at}: filesystem.write: `{}` is refused as a write root: {reason}; name the project's directory instead", printable(&.path.display().to_string()))]
     RefusedWriteRoot {
         /// Where.
         at: Origin,
@@ -255,6 +264,7 @@ impl PolicyError {
             Self::WrongType { .. } => "wrong-type",
             Self::MissingKey { .. } => "missing-key",
             Self::Version { .. } => "unsupported-version",
+            Self::TestActions { .. } => "test-actions",
             Self::Value { problem, .. } => problem.code(),
             Self::Host { problem, .. } => problem.code(),
             Self::Path { problem, .. } => problem.code(),
@@ -281,6 +291,7 @@ impl PolicyError {
             | Self::WrongType { at, .. }
             | Self::MissingKey { at, .. }
             | Self::Version { at, .. }
+            | Self::TestActions { at, .. }
             | Self::Value { at, .. }
             | Self::Host { at, .. }
             | Self::Path { at, .. }

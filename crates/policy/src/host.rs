@@ -8,6 +8,8 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::printable::printable;
+
 /// The host of a connection, in normal form.
 ///
 /// The forms follow the host parser of the WHATWG URL Standard (§3.5), because that is what browsers, Node and curl-like
@@ -152,6 +154,11 @@ impl DomainName {
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         self.0.match_indices('.').map(|(dot, _)| &self.0[dot + 1..])
     }
+
+    /// As [`Self::ancestors`]; what follows a dot of a normal name is a normal name.
+    pub(crate) fn ancestor_names(&self) -> impl Iterator<Item = Self> {
+        self.ancestors().map(|name| Self(name.to_owned()))
+    }
 }
 
 impl fmt::Display for DomainName {
@@ -226,7 +233,7 @@ pub enum HostError {
     #[error("no port: write a number from 1 to 65535, or `*` for every port")]
     Port,
     /// A URL.
-    #[error("a URL where a host is needed: write \"{0}\"")]
+    #[error("a URL where a host is needed: write \"{}\"", printable(.0))]
     Url(String),
     /// A path after the host.
     #[error("a path cannot be matched, TLS hides it: write the host alone")]
@@ -240,6 +247,9 @@ pub enum HostError {
     /// A `*` anywhere but as the whole first label.
     #[error("a wildcard stands only for whole labels in front: write \"*.example.com\"")]
     Wildcard,
+    /// A wildcard in a test.
+    #[error("a test connects to one host and one port: write \"host:port\" without `*`")]
+    TestWildcard,
     /// IPv6 without brackets.
     #[error("an IPv6 address needs brackets: write \"[{0}]\"")]
     UnbracketedIpv6(Ipv6Addr),
@@ -271,6 +281,7 @@ impl HostError {
             Self::Range => "host-range",
             Self::UserInformation => "host-user-information",
             Self::Wildcard => "host-wildcard",
+            Self::TestWildcard => "host-test-wildcard",
             Self::UnbracketedIpv6(_) => "host-unbracketed-ipv6",
             Self::NotNormal(_) => "host-not-normal",
         }

@@ -9,20 +9,29 @@
 
 mod anchor;
 mod decide;
+mod document;
 mod error;
+mod extends;
 mod host;
 mod host_rule;
+mod layer;
 mod limits;
 mod lint;
 mod load;
 mod meet;
 mod names;
 mod origin;
+mod overrides;
+mod parse;
+mod path;
 mod policy;
+mod printable;
 mod profile;
 mod refuse;
 mod schema;
 mod secrets;
+mod selftest;
+mod source;
 mod upstream;
 mod value_error;
 mod variable;
@@ -34,10 +43,11 @@ pub use host::{DomainName, Host, HostError};
 pub use host_rule::{HostPattern, HostRule, Ports};
 pub use limits::{ByteSize, Cpus, Timeout};
 pub use lint::{Lint, lint};
-pub use load::{Files, Overrides, PolicySource, Request, load};
+pub use load::{Files, PolicySource, Request, load};
 pub use meet::meet;
 pub use names::{Everyone, NetworkMode, Require, RuleId, System, Verdict};
 pub use origin::{Origin, Rule};
+pub use overrides::Overrides;
 pub use policy::{
     Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope,
     SelfTest, TestAction, Windows,

@@ -244,6 +244,8 @@ const SIZE_UNITS: &[(&str, u64)] = &[
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -322,6 +324,20 @@ mod tests {
         );
         for number in [0.0, -1.0, 0.0001, 5000.0, f64::NAN, f64::INFINITY] {
             assert!(Cpus::try_from(number).is_err(), "{number}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_printed_is_read(milliseconds in 1..=LONGEST, bytes in 1..=u64::MAX, milli in 1..=4_096_000_u32) {
+            let timeout = Timeout(Duration::from_millis(milliseconds));
+            prop_assert_eq!(timeout.to_string().parse(), Ok(timeout));
+            let size = ByteSize(bytes);
+            prop_assert_eq!(size.to_string().parse(), Ok(size));
+            let cpus = Cpus(milli);
+            prop_assert_eq!(cpus.to_string().parse(), Ok(cpus));
         }
     }
 }

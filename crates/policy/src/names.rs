@@ -112,6 +112,8 @@ words! {
     pub enum RuleId {
         /// Writes stay inside the write roots.
         FilesystemWrite = "filesystem.write",
+        /// Modes, owners, timestamps and attributes change only inside the write roots.
+        FilesystemMetadata = "filesystem.metadata",
         /// Protected paths stay as they are.
         FilesystemProtect = "filesystem.protect",
         /// Reads stay inside the read roots.

@@ -93,7 +93,7 @@ pub struct Network {
     pub allow: Vec<Rule<HostRule>>,
     /// Hosts that may never be reached.
     pub deny: Vec<Rule<HostRule>>,
-    /// Host sockets (`AF_UNIX` path names) that stay reachable; exact paths, never trees.
+    /// Host sockets (`AF_UNIX` path names) that stay reachable; a directory means every socket in it.
     pub unix_sockets: Vec<Rule<PathBuf>>,
     /// The HTTP proxy that allowed connections go through.
     pub upstream: Option<Rule<Upstream>>,

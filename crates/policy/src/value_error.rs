@@ -2,12 +2,14 @@
 
 use thiserror::Error;
 
+use crate::printable::printable;
+
 /// Why a single value of a policy (or of a flag that overrides it) is refused. The message says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ValueError {
     /// Not one of a closed set of words.
-    #[error("`{text}` is not one of {}{}", quoted(.known), did_you_mean(.suggestion))]
+    #[error("`{}` is not one of {}{}", printable(.text), quoted(.known), did_you_mean(.suggestion))]
     UnknownWord {
         /// What was written.
         text: String,
@@ -18,8 +20,9 @@ pub enum ValueError {
     },
     /// Not a duration.
     #[error(
-        "`{text}` is no duration: {problem}; write a whole number and a unit (ms, s, m, h, d), \
-         such as \"90s\", \"10m\" or \"1h30m\""
+        "`{}` is no duration: {problem}; write a whole number and a unit (ms, s, m, h, d), \
+         such as \"90s\", \"10m\" or \"1h30m\"",
+        printable(.text)
     )]
     Duration {
         /// What was written.
@@ -29,8 +32,9 @@ pub enum ValueError {
     },
     /// Not a size.
     #[error(
-        "`{text}` is no size: {problem}; write a whole number and a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), \
-         such as \"512MiB\" or \"4GiB\""
+        "`{}` is no size: {problem}; write a whole number and a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), \
+         such as \"512MiB\" or \"4GiB\"",
+        printable(.text)
     )]
     Size {
         /// What was written.
@@ -40,7 +44,7 @@ pub enum ValueError {
     },
     /// Not a number of processors.
     #[error(
-        "`{text}` is no number of processors: {problem}; write a number from 0.001 to 4096, such as 2.0"
+        "`{}` is no number of processors: {problem}; write a number from 0.001 to 4096, such as 2.0", printable(.text)
     )]
     Cpus {
         /// What was written.
@@ -58,7 +62,7 @@ pub enum ValueError {
     },
     /// Not the name of an environment variable.
     #[error(
-        "`{text}` names no environment variable: {problem}; write a name such as \"PATH\" or a prefix such as \"LC_*\""
+        "`{}` names no environment variable: {problem}; write a name such as \"PATH\" or a prefix such as \"LC_*\"", printable(.text)
     )]
     Variable {
         /// What was written.
@@ -67,16 +71,14 @@ pub enum ValueError {
         problem: &'static str,
     },
     /// Not the value of an environment variable.
-    #[error(
-        "the value of `{name}` holds a NUL character, which no environment can carry: remove it"
-    )]
+    #[error("the value of `{}` holds a NUL character, which no environment can carry: remove it", printable(.name))]
     VariableValue {
         /// The variable.
         name: String,
     },
     /// Not the address of a proxy.
     #[error(
-        "`{text}` names no HTTP proxy: {problem}; write \"http://host:port\", such as \"http://proxy.example:3128\""
+        "`{}` names no HTTP proxy: {problem}; write \"http://host:port\", such as \"http://proxy.example:3128\"", printable(.text)
     )]
     Upstream {
         /// What was written.

@@ -72,6 +72,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), ValueError> {
     };
     match name.chars().find(|c| c.is_control() || "=*".contains(*c)) {
         _ if name.is_empty() => refuse("it is empty"),
+        _ if name.len() > 255 => refuse("it is longer than 255 bytes"),
         Some('=') => refuse("a name holds no `=`"),
         Some('*') => refuse("`*` can only stand at the end of an entry of `pass`"),
         Some(_) => refuse("a name holds no control characters"),

@@ -1,4 +1,5 @@
 //! Hosts: every spelling has one normal form, or none.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::IpAddr;
 
@@ -255,6 +256,8 @@ fn rules() -> impl Strategy<Value = HostRule> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn parsing_never_panics(text in ".{0,80}") {
         let _ = Host::parse(&text);

@@ -1,1 +1,29 @@
-//! Placeholder of the engine.
+//! Runs commands that nobody has reviewed, held by the operating system.
+//!
+//! One direction: a policy says what may happen, facts say what this host can enforce, a plan is everything that the
+//! operating system will be asked to do, a run is the plan carried out, and a receipt says what happened.
+
+pub mod environment;
+mod error;
+pub mod facts;
+mod git;
+mod host;
+mod invocation;
+#[cfg(target_os = "linux")]
+mod linux;
+pub mod plan;
+pub mod receipt;
+mod run;
+mod state;
+pub mod survey;
+mod syscalls;
+mod text;
+
+pub use error::Error;
+pub use facts::{FactRow, Facts, HostFacts};
+pub use invocation::{Invocation, MechanismChoice};
+pub use plan::{Holds, Plan, PlannedRule};
+pub use receipt::{Exit, Receipt};
+pub use run::Run;
+pub use state::State;
+pub use text::Text;

@@ -1,0 +1,61 @@
+//! `ringfence doctor`: what this machine can enforce.
+
+use std::process::ExitCode;
+
+use ringfence::{FactRow, HostFacts};
+
+use super::{print, print_json};
+use crate::cli::Doctor;
+use crate::failure::Failure;
+use crate::page::{BAD, Cell, GOOD, Table};
+
+/// Looks at the host anew, whatever earlier runs found, and prints every finding with its reason.
+pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+    let facts = HostFacts::probe();
+    if arguments.json {
+        print_json(&facts)?;
+    } else {
+        print(&page(&facts.rows()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(rows: &[FactRow]) -> String {
+    let mut table = Table::default();
+    for row in rows {
+        let (word, style) = if row.available {
+            ("yes", GOOD)
+        } else {
+            ("no", BAD)
+        };
+        table.row([
+            Cell::new(row.name),
+            Cell::new(word).style(style),
+            Cell::new(&row.detail),
+        ]);
+    }
+    table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_no_has_its_reason_beside_it() {
+        let row = |name, available, detail: &str| FactRow {
+            name,
+            available,
+            detail: detail.to_owned(),
+        };
+        let page = page(&[
+            row("seccomp", true, "filters"),
+            row("namespaces", false, "user.max_user_namespaces is 0"),
+        ]);
+        let page = anstream::adapter::strip_str(&page).to_string();
+        assert_eq!(
+            page,
+            "seccomp     yes  filters\nnamespaces  no   user.max_user_namespaces is 0\n"
+        );
+    }
+}

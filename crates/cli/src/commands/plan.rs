@@ -1,0 +1,204 @@
+//! `ringfence plan`: what would be enforced, how strongly, and by what.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anstyle::Style;
+use ringfence::plan::linux::{LinuxPlan, MountStep};
+use ringfence::plan::{Command, SystemPlan};
+use ringfence::{Holds, Plan, PlannedRule, State};
+
+use super::{print, print_json, run};
+use crate::cli;
+use crate::failure::Failure;
+use crate::page::{BAD, Cell, GOOD, HEADING, QUIET, Table, WARNING, plain, quoted};
+
+/// Prints the plan; the exit status is that of the refusal if `ringfence run` would refuse it.
+pub(crate) fn plan(arguments: &cli::Plan) -> Result<ExitCode, Failure> {
+    let state = State::open()?;
+    let plan = run::resolve(
+        &arguments.boundary,
+        &arguments.start,
+        &arguments.target,
+        &state,
+    )?;
+    if arguments.json {
+        print_json(&plan)?;
+    } else {
+        print(&page(&plan))?;
+    }
+    match plan.refusal() {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn page(plan: &Plan) -> String {
+    let mut page = head(&plan.command, plan).render();
+    page += &section("Rules", &rules(plan.rules()));
+    match &plan.system {
+        SystemPlan::Linux(linux) => page += &section("Files", &mounts(linux)),
+    }
+    page += &section("Environment", &environment(&plan.command));
+    let mut notes = Table::indented(2);
+    for note in plan.notes() {
+        notes.row([Cell::new(note)]);
+    }
+    page += &section("Not confined by any rule", &notes);
+    page
+}
+
+/// A titled table; nothing where there are no rows.
+fn section(title: &str, table: &Table) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    format!("\n{HEADING}{title}{HEADING:#}\n{}", table.render())
+}
+
+fn head(command: &Command, plan: &Plan) -> Table {
+    let words: Vec<String> = command
+        .argv
+        .iter()
+        .map(|word| quoted(&word.to_string()))
+        .collect();
+    let mut table = Table::default();
+    table.row([
+        Cell::new("Command").style(HEADING),
+        Cell::new(words.join(" ")),
+    ]);
+    table.row([
+        Cell::new("Program").style(HEADING),
+        Cell::new(command.program.to_string_lossy()),
+    ]);
+    table.row([
+        Cell::new("Directory").style(HEADING),
+        Cell::new(command.directory.to_string_lossy()),
+    ]);
+    match &plan.system {
+        SystemPlan::Linux(linux) => {
+            let kinds: Vec<String> = linux
+                .namespaces
+                .iter()
+                .map(|kind| format!("{kind:?}").to_lowercase())
+                .collect();
+            let mut mechanism = format!("{:?}", linux.mechanism).to_lowercase();
+            if !kinds.is_empty() {
+                mechanism += &format!(" ({})", kinds.join(", "));
+            }
+            table.row([Cell::new("Held by").style(HEADING), Cell::new(mechanism)]);
+        }
+    }
+    table
+}
+
+fn rules(rules: &[PlannedRule]) -> Table {
+    let mut table = Table::indented(2);
+    for planned in rules {
+        let accepted = if planned.accepted && !planned.holds.is_kernel() {
+            ", accepted"
+        } else {
+            ""
+        };
+        table.row([
+            Cell::new(planned.rule.as_str()),
+            Cell::new(format!("{}{accepted}", planned.holds)).style(strength(&planned.holds)),
+            Cell::new(
+                planned
+                    .origin
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string),
+            )
+            .style(QUIET),
+        ]);
+        table.note(Cell::new(&planned.asked).style(QUIET));
+    }
+    table
+}
+
+fn strength(holds: &Holds) -> Style {
+    match holds {
+        Holds::Kernel { .. } => GOOD,
+        Holds::Advisory { .. } => WARNING,
+        Holds::None { .. } => BAD,
+    }
+}
+
+/// What the command finds at which path, the deeper ones after the shallower ones.
+fn mounts(linux: &LinuxPlan) -> Table {
+    let mut captured = BTreeMap::new();
+    let mut seen: BTreeMap<PathBuf, (&str, Style)> = BTreeMap::new();
+    for step in &linux.mounts {
+        let shown = match step {
+            MountStep::Capture {
+                slot, attributes, ..
+            } => {
+                captured.insert(slot, Some(attributes));
+                None
+            }
+            MountStep::Share { slot, .. } => {
+                captured.insert(slot, None);
+                None
+            }
+            MountStep::Place { slot, path } => match captured.get(slot) {
+                Some(None) => Some((path.as_path(), "private, empty", Style::new())),
+                Some(Some(attributes)) if attributes.read_only => {
+                    Some((path.as_path(), "read-only", Style::new()))
+                }
+                Some(Some(attributes)) if attributes.devices => {
+                    Some((path.as_path(), "device", Style::new()))
+                }
+                _ => Some((path.as_path(), "writable", WARNING)),
+            },
+            MountStep::LockHost => Some((Path::new("/"), "read-only", Style::new())),
+            MountStep::EmptyRoot => {
+                Some((Path::new("/"), "only what is listed here", Style::new()))
+            }
+            // Everything that is shown of it is placed by itself.
+            MountStep::Tmpfs { .. } => None,
+            MountStep::Cover { path, .. } => Some((path.as_path(), "hidden", GOOD)),
+            MountStep::Proc { path } => Some((path.as_path(), "its own processes", Style::new())),
+            MountStep::Devpts { path } => Some((path.as_path(), "its own terminals", Style::new())),
+            // Made inside what is listed already.
+            MountStep::Directory { .. }
+            | MountStep::File { .. }
+            | MountStep::Symlink { .. }
+            | MountStep::ReadOnly { .. }
+            | MountStep::DetachHost => None,
+        };
+        // A tmpfs that covers a hidden path because something deeper lies in it counts as what it first was.
+        seen.extend(shown.map(|(path, word, style)| (path.to_owned(), (word, style))));
+    }
+    let mut table = Table::indented(2);
+    for (path, (word, style)) in &seen {
+        table.row([
+            Cell::new(path.to_string_lossy()),
+            Cell::new(*word).style(*style),
+        ]);
+    }
+    table
+}
+
+/// The names of the variables; their values may be nobody else's business.
+fn environment(command: &Command) -> Table {
+    let mut table = Table::indented(2);
+    let names: Vec<String> = command
+        .environment
+        .iter()
+        .map(|(name, _)| plain(&name.to_string()))
+        .collect();
+    let mut line = String::new();
+    for name in names {
+        if !line.is_empty() && line.len() + name.len() >= 100 {
+            table.row([Cell::new(&line)]);
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += &name;
+    }
+    table.row([Cell::new(line)]);
+    table
+}

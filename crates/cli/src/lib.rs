@@ -1,0 +1,94 @@
+//! The `ringfence` command as a library: its definition, and its entry point.
+//!
+//! A library, so that the generators of the man pages and completions read the very definition that the command is parsed
+//! with.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+mod commands;
+mod destination;
+mod failure;
+pub mod page;
+mod request;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, FromArgMatches, Parser};
+
+use crate::cli::{Action, Cli, Run};
+use crate::failure::Failure;
+
+/// The hidden subcommand that carries out one probe, for `ringfence verify`. It is no part of the definition: nobody is
+/// meant to find it, and its arguments may be any bytes.
+const PROBE: &str = "__probe";
+
+/// Does what the arguments of the process ask for, and returns the exit status that says how it went.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|argument| argument == PROBE) {
+        return ExitCode::from(ringfence_probe::main(arguments.into_iter().skip(2)));
+    }
+    let json = asks_for_json(&arguments);
+    let outcome = match parse(arguments) {
+        Ok(action) => perform(action),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            commands::printed(error.print()).map(|()| ExitCode::SUCCESS)
+        }
+        Err(error) => Err(Failure::usage(&error)),
+    };
+    outcome.unwrap_or_else(|failure| {
+        failure.report().print(json);
+        ExitCode::from(failure.exit_status())
+    })
+}
+
+/// Parses the arguments by the definition of the command line.
+///
+/// Nearly every call is `ringfence run`, and to build the definition of all the other subcommands would be a tenth of
+/// the time that ringfence itself takes. So that one is tried alone first; what does not fit, or asks for help, is left to
+/// the whole definition.
+fn parse(arguments: Vec<OsString>) -> Result<Action, clap::Error> {
+    if arguments.get(1).is_some_and(|argument| argument == "run") {
+        let alone =
+            Run::augment_args(clap::Command::new("run")).try_get_matches_from(&arguments[1..]);
+        if let Ok(run) = alone.and_then(|matches| Run::from_arg_matches(&matches)) {
+            return Ok(Action::Run(run));
+        }
+    }
+    Cli::try_parse_from(arguments).map(|cli| cli.action)
+}
+
+fn perform(action: Action) -> Result<ExitCode, Failure> {
+    match action {
+        Action::Run(arguments) => commands::run::run(&arguments),
+        Action::Plan(arguments) => commands::plan::plan(&arguments),
+        Action::Why(arguments) => commands::why::why(&arguments),
+        Action::Doctor(arguments) => commands::doctor::doctor(&arguments),
+        Action::Log(arguments) => commands::log::log(&arguments),
+        Action::Policy(arguments) => commands::policy::policy(&arguments),
+        #[cfg(target_os = "linux")]
+        Action::Verify(arguments) => commands::verify::verify(&arguments),
+        #[cfg(not(target_os = "linux"))]
+        Action::Verify(_) => Err(Failure::Engine(ringfence::Error::Unsupported {
+            what: "ringfence verify".into(),
+            advice: "its probes exist for Linux only so far".into(),
+        })),
+    }
+}
+
+/// Whether errors are to be printed as JSON. Asked before the arguments are parsed, because the error may be that they
+/// cannot be.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .skip(1)
+        .take_while(|argument| *argument != "--")
+        .any(|argument| argument == "--json")
+}

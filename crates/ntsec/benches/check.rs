@@ -1,0 +1,3 @@
+//! The numbers of docs/ntsec.md.
+
+fn main() {}

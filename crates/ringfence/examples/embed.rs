@@ -1,0 +1,55 @@
+//! Runs a command under a built-in profile and prints its receipt: `embed PROFILE COMMAND…`.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use ringfence::{Facts, Invocation, Plan, Run, State};
+use ringfence_policy::{Anchors, Files, Overrides, PolicySource, Request, System};
+
+/// Policy files come from wherever the embedding program keeps them.
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let profile = arguments
+        .next()
+        .unwrap_or_else(|| "workspace".into())
+        .to_string_lossy()
+        .into_owned();
+    let argv: Vec<OsString> = arguments.collect();
+    let mut invocation = Invocation::here(argv)?;
+    if std::env::var_os("LANDLOCK").is_some() {
+        invocation.mechanism = ringfence::MechanismChoice::Landlock;
+    }
+    let anchors = Anchors {
+        workspace: invocation.workspace.clone(),
+        home: std::env::var_os("HOME").map(Into::into),
+        system: System::Linux,
+    };
+    let mut overrides = Overrides::default();
+    if std::env::var_os("LANDLOCK").is_some() {
+        overrides.accept_degraded = ringfence_policy::RuleId::ALL.to_vec();
+    }
+    let request = Request {
+        source: PolicySource::Profile(profile),
+        managed: None,
+        overrides,
+        anchors: &anchors,
+    };
+    let policy = ringfence_policy::load(&request, &Disk)?;
+    let state = State::open()?;
+    let facts = Facts::probe(&policy, &invocation, &state)?;
+    let plan = Plan::resolve(&policy, &facts, &invocation)?;
+    if std::env::var_os("PLAN").is_some() {
+        println!("{}", serde_json::to_string_pretty(&plan)?);
+    }
+    let receipt = Run::start(&plan, &state)?.wait()?;
+    eprintln!("{}", serde_json::to_string(&receipt)?);
+    std::process::exit(receipt.exit_status().into());
+}

@@ -1,0 +1,37 @@
+//! What this host can enforce: the one place where facts of different systems are chosen between.
+
+#[cfg(target_os = "linux")]
+pub(crate) use crate::linux::host::{identity, probe};
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use crate::facts::{Availability, CgroupFacts, HostFacts};
+
+    /// The boot and the user that facts belong to.
+    pub(crate) fn identity() -> (String, u32) {
+        (String::new(), 0)
+    }
+
+    /// Nothing of Linux is here.
+    pub(crate) fn probe() -> HostFacts {
+        HostFacts {
+            version: HostFacts::VERSION,
+            boot: String::new(),
+            kernel: std::env::consts::OS.to_owned(),
+            uid: 0,
+            gid: 0,
+            architecture: None,
+            namespaces: Availability::no("only Linux has them"),
+            landlock_abi: 0,
+            seccomp: Availability::no("only Linux has it"),
+            cgroup: CgroupFacts {
+                detail: "only Linux has them".into(),
+                ..CgroupFacts::default()
+            },
+            processors: 0,
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::{identity, probe};

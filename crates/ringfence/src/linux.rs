@@ -1,0 +1,14 @@
+//! Enforcement on Linux.
+
+pub(crate) mod host;
+pub(crate) mod quarantine;
+pub(crate) mod run;
+pub(crate) mod seccomp;
+pub(crate) mod survey;
+
+mod cgroup;
+mod compile;
+mod landlock;
+mod monitor;
+mod sys;
+mod terminal;

@@ -1,0 +1,19 @@
+//! System calls that no safe crate offers, and the code that runs between `clone` and `execve`.
+//!
+//! That code shares nothing with the supervisor but a copy of its memory, in which another thread may have held the
+//! allocator's lock. So it allocates nothing, takes no lock and calls nothing but system calls: it walks a script that
+//! was prepared before.
+
+pub(crate) mod call;
+mod init;
+mod launch;
+mod lockdown;
+mod mounts;
+mod script;
+mod signals;
+
+pub(crate) use launch::{Launched, launch};
+pub(crate) use script::{
+    Ended, Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings,
+};
+pub(crate) use signals::{Signals, wait_for};

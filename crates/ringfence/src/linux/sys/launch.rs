@@ -1,0 +1,149 @@
+//! The supervisor's side of a launch.
+
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::call::{self, Errno};
+use super::init::{self, Ends};
+use super::script::{Failure, Script};
+
+/// A process that is building its sandbox, or has.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// Its process id, as seen from here.
+    pub(crate) pid: i32,
+    /// A descriptor of it (`pidfd_open(2)`), which cannot come to mean another process.
+    pub(crate) pidfd: OwnedFd,
+    /// The command's wait status arrives here when it ends.
+    pub(crate) status: OwnedFd,
+    /// Signals go out here; a terminal comes in.
+    pub(crate) control: OwnedFd,
+    report: OwnedFd,
+}
+
+/// Starts a script in new namespaces.
+///
+/// # Errors
+///
+/// What `clone3(2)` or making the pipes answered. What fails later is in [`Launched::outcome`].
+pub(crate) fn launch(script: &mut Script) -> std::io::Result<Launched> {
+    let (report, child_report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (status, child_status) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (control, child_control) = rustix::net::socketpair(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::SEQPACKET,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let ends = Ends {
+        report: child_report.as_raw_fd(),
+        status: child_status.as_raw_fd(),
+        control: child_control.as_raw_fd(),
+    };
+    // No signal handler of the embedding program may run in the copy of its memory.
+    let mask = block_signals()?;
+    let cloned = clone(script, ends, &mask);
+    restore_signals(&mask);
+    let (pid, pidfd) = cloned?;
+    Ok(Launched {
+        pid,
+        pidfd,
+        status,
+        control,
+        report,
+    })
+}
+
+impl Launched {
+    /// Waits until the command runs or a step failed.
+    ///
+    /// # Errors
+    ///
+    /// What reading from the child answered.
+    pub(crate) fn outcome(&mut self) -> std::io::Result<Option<Failure>> {
+        let mut bytes = Vec::with_capacity(Failure::SIZE);
+        let mut file = std::fs::File::from(self.report.try_clone()?);
+        file.read_to_end(&mut bytes)?;
+        match <[u8; Failure::SIZE]>::try_from(bytes.as_slice()) {
+            Ok(bytes) => Failure::from_bytes(bytes)
+                .map(Some)
+                .ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
+            // Closed without a word: the command runs, or the child was ended from outside, which its status will tell.
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// `clone3(2)`: in the child, runs the script and does not return.
+fn clone(
+    script: &mut Script,
+    ends: Ends,
+    mask: &libc::sigset_t,
+) -> std::io::Result<(i32, OwnedFd)> {
+    #[repr(C, align(8))]
+    #[derive(Default)]
+    struct CloneArgs {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut pidfd: i32 = -1;
+    let mut arguments = CloneArgs {
+        flags: script.namespaces | libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = script.cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup as u64;
+    }
+    let size = size_of::<CloneArgs>();
+    // SAFETY: without CLONE_VM the child has a copy of this memory and its own stack at the same addresses. It runs
+    // `init::run`, which allocates nothing, takes no lock and never returns. The structure lives through the call.
+    let result = unsafe {
+        call::raw(
+            libc::SYS_clone3,
+            [(&raw mut arguments) as usize, size, 0, 0, 0, 0],
+        )
+    };
+    match result {
+        Ok(0) => init::run(script, ends, mask),
+        Ok(pid) => {
+            // SAFETY: the kernel wrote a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok((i32::try_from(pid).unwrap_or(-1), pidfd))
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Blocks every signal of this thread and returns the mask that it had.
+fn block_signals() -> std::io::Result<libc::sigset_t> {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset(3) initialises the first set before it is read; the second is only written.
+    let result = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr())
+    };
+    if result != 0 {
+        return Err(Errno(result).into());
+    }
+    // SAFETY: the call succeeded, so it wrote the old mask.
+    Ok(unsafe { before.assume_init() })
+}
+
+fn restore_signals(mask: &libc::sigset_t) {
+    // SAFETY: the mask is valid, and the old one is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+}

@@ -1,0 +1,152 @@
+//! Carries the file system part of a script out.
+
+use std::ffi::CStr;
+
+use super::call::{self, Errno, On, RawFd, Result};
+use super::script::Step;
+
+pub(super) const READ_ONLY: u64 = 0x1; // MOUNT_ATTR_RDONLY
+
+/// The index of the step that failed, the error, and whether it was an object that is not the planned one.
+pub(super) struct Stopped {
+    pub(super) index: usize,
+    pub(super) errno: Errno,
+    pub(super) changed: bool,
+}
+
+/// Builds the file system; stops at the first step that fails.
+pub(super) fn build(steps: &[Step], slots: &mut [RawFd]) -> std::result::Result<(), Stopped> {
+    let mut host_root = -1;
+    for (index, step) in steps.iter().enumerate() {
+        let result = match step {
+            Step::Capture {
+                slot,
+                path,
+                identity,
+                recursive,
+                attributes,
+            } => match capture(path, *identity, *recursive, *attributes) {
+                Ok(Some(tree)) => {
+                    slots[*slot] = tree;
+                    Ok(())
+                }
+                Ok(None) => {
+                    return Err(Stopped {
+                        index,
+                        errno: Errno(libc::ESTALE),
+                        changed: true,
+                    });
+                }
+                Err(Errno(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) if identity.is_some() => {
+                    return Err(Stopped {
+                        index,
+                        errno: Errno(libc::ENOENT),
+                        changed: true,
+                    });
+                }
+                Err(errno) => Err(errno),
+            },
+            Step::Share { slot, path } => share(path).map(|tree| slots[*slot] = tree),
+            other => apply(other, slots, &mut host_root),
+        };
+        result.map_err(|errno| Stopped {
+            index,
+            errno,
+            changed: false,
+        })?;
+    }
+    Ok(())
+}
+
+/// A detached copy of what is at the path, or `None` if that is not the object that was planned.
+fn capture(
+    path: &CStr,
+    identity: Option<(u64, u64)>,
+    recursive: bool,
+    attributes: u64,
+) -> Result<Option<RawFd>> {
+    let fd = call::open_exact(path)?;
+    if let Some(planned) = identity {
+        let (device, inode, _) = call::identify(fd)?;
+        if (device, inode) != planned {
+            call::close(fd);
+            return Ok(None);
+        }
+    }
+    let tree = call::clone_tree(fd, recursive)?;
+    call::close(fd);
+    call::set_attributes(On::Descriptor(tree), attributes, recursive)?;
+    Ok(Some(tree))
+}
+
+fn share(path: &CStr) -> Result<RawFd> {
+    let fd = call::open_exact(path)?;
+    let tree = call::clone_tree(fd, false);
+    call::close(fd);
+    tree
+}
+
+fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
+    match step {
+        Step::Capture { .. } | Step::Share { .. } => Ok(()),
+        Step::LockHost { attributes } => call::set_attributes(On::Path(c"/"), *attributes, true),
+        Step::EmptyRoot => {
+            // Propagation first: pivot_root(2) refuses shared mounts.
+            call::set_attributes(On::Path(c"/"), 0, true)?;
+            *host_root = call::open(c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+            let flags = libc::MS_NOSUID | libc::MS_NODEV;
+            call::mount(c"tmpfs", c"/proc", c"tmpfs", flags, Some(c"mode=755"))?;
+            call::change_directory(c"/proc")?;
+            call::pivot_here()
+        }
+        Step::DetachHost => {
+            call::change_directory_to(*host_root)?;
+            call::detach_here()?;
+            call::close(*host_root);
+            call::change_directory(c"/")
+        }
+        Step::Mount {
+            path,
+            kind,
+            flags,
+            data,
+        } => call::mount(kind, path, kind, *flags, data.as_deref()),
+        Step::Directory { path, mode } => call::make_directory(path, *mode),
+        Step::File { path } => make_file(path),
+        Step::Symlink { path, target } => call::make_symlink(target, path),
+        Step::Place { slot, path } => {
+            call::attach_tree(slots[*slot], path)?;
+            call::close(slots[*slot]);
+            Ok(())
+        }
+        Step::Cover {
+            path,
+            with,
+            optional,
+        } => allow_missing(*optional, bind(with, path)),
+        Step::ReadOnly { path } => call::set_attributes(On::Path(path), READ_ONLY, false),
+    }
+}
+
+fn make_file(path: &CStr) -> Result<()> {
+    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY;
+    match call::open(path, flags, 0o444) {
+        Ok(fd) => {
+            call::close(fd);
+            Ok(())
+        }
+        Err(Errno(libc::EEXIST)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn bind(source: &CStr, target: &CStr) -> Result<()> {
+    call::mount(source, target, c"none", libc::MS_BIND, None)
+}
+
+fn allow_missing(optional: bool, result: Result<()>) -> Result<()> {
+    match result {
+        Err(Errno(libc::ENOENT)) if optional => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,135 @@
+//! Signals as events (signalfd(2)), and waiting for a child.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::call::{self, Errno};
+
+/// Signals that are delivered through a descriptor while this value lives.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    descriptor: OwnedFd,
+    before: libc::sigset_t,
+}
+
+/// A signal that arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caught {
+    number: u8,
+    code: i32,
+}
+
+/// Signals that ask a program to end, to reload, or that tell of a new window size.
+const CAUGHT: [i32; 7] = [
+    libc::SIGINT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+];
+
+impl Signals {
+    /// Starts catching, in this thread.
+    ///
+    /// # Errors
+    ///
+    /// What `signalfd(2)` answered.
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset(3) initialises the set before it is read; `before` is only written.
+        let descriptor = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in CAUGHT {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
+            libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if descriptor < 0 {
+            return Err(Errno::last().into());
+        }
+        // SAFETY: the descriptor is new and nobody else's; pthread_sigmask(3) wrote the old mask.
+        Ok(unsafe {
+            Self {
+                descriptor: OwnedFd::from_raw_fd(descriptor),
+                before: before.assume_init(),
+            }
+        })
+    }
+
+    /// The next signal, if one arrived.
+    pub(crate) fn next(&self) -> Option<Caught> {
+        // Larger than one entry of signalfd_siginfo, smaller than two: one is read at a time.
+        let mut bytes = [0; size_of::<libc::signalfd_siginfo>()];
+        let read = call::read(self.descriptor.as_raw_fd(), &mut bytes).ok()?;
+        if read < bytes.len() {
+            return None;
+        }
+        let word = |at: usize| {
+            i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        // Fields ssi_signo, ssi_errno, ssi_code.
+        Some(Caught {
+            number: u8::try_from(word(0)).ok()?,
+            code: word(8),
+        })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // What arrived in the last moment was meant for a command that has ended.
+        while self.next().is_some() {}
+        // SAFETY: the mask is the one that pthread_sigmask(3) wrote.
+        unsafe {
+            libc::pthread_sigmask(
+                libc::SIG_SETMASK,
+                &raw const self.before,
+                std::ptr::null_mut(),
+            )
+        };
+    }
+}
+
+impl Caught {
+    /// The signal's number.
+    pub(crate) fn number(self) -> u8 {
+        self.number
+    }
+
+    /// Whether the size of the terminal changed.
+    pub(crate) fn is_resize(self) -> bool {
+        i32::from(self.number) == libc::SIGWINCH
+    }
+
+    /// Whether the terminal sent it, which then sent it to every process in the foreground.
+    pub(crate) fn is_of_terminal(self) -> bool {
+        const SI_KERNEL: i32 = 0x80;
+        self.code == SI_KERNEL
+    }
+}
+
+/// Waits for a child to end (waitpid(2)).
+///
+/// # Errors
+///
+/// What the call answered, other than an interruption.
+pub(crate) fn wait_for(pid: i32) -> std::io::Result<()> {
+    loop {
+        // SAFETY: the status is not asked for.
+        let waited = unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        match (waited == pid, Errno::last()) {
+            (true, _) => return Ok(()),
+            (false, Errno(libc::EINTR)) => {}
+            (false, errno) => return Err(errno.into()),
+        }
+    }
+}

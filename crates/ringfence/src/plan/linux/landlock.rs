@@ -1,0 +1,129 @@
+//! The Landlock ruleset as data (landlock(7)).
+
+use std::path::PathBuf;
+
+use ringfence_policy::{NetworkMode, Policy};
+use serde::{Deserialize, Serialize};
+
+use super::Mechanism;
+use crate::Facts;
+use crate::survey::FRESH;
+
+/// What a ruleset governs and what it grants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockPlan {
+    /// The ABI that the ruleset is written for; rights that are newer are not in it.
+    pub abi: u32,
+    /// Rights that nobody has unless a rule grants them.
+    pub handled: Vec<FileAccess>,
+    /// Whether `bind(2)` and `connect(2)` of TCP are governed too; no rule grants them.
+    pub handles_tcp: bool,
+    /// What the ruleset grants.
+    pub rules: Vec<LandlockRule>,
+    /// What processes inside may not do to processes outside.
+    pub scopes: Vec<Scope>,
+}
+
+/// Rights in a hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockRule {
+    /// The top of the hierarchy, or one file.
+    pub path: PathBuf,
+    /// The rights.
+    pub access: Vec<FileAccess>,
+}
+
+/// Groups of file system rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileAccess {
+    /// `EXECUTE`, `READ_FILE` and `READ_DIR`.
+    Read,
+    /// Everything that changes content or names: `WRITE_FILE`, `REMOVE_*`, `MAKE_*`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
+    Write,
+}
+
+/// A relation to processes outside the domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Connecting to abstract Unix sockets.
+    AbstractUnixSocket,
+    /// Sending signals.
+    Signal,
+}
+
+/// The ABI that brought scopes.
+pub(super) const SCOPES: u32 = 6;
+/// The ABI that brought TCP.
+pub(super) const TCP: u32 = 4;
+
+pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Option<LandlockPlan> {
+    let abi = facts.host.landlock_abi;
+    if abi == 0 {
+        return None;
+    }
+    let scopes = if abi >= SCOPES {
+        vec![Scope::AbstractUnixSocket, Scope::Signal]
+    } else {
+        Vec::new()
+    };
+    let write = |path: PathBuf| LandlockRule {
+        path,
+        access: vec![FileAccess::Write],
+    };
+    let roots = facts
+        .survey
+        .write
+        .iter()
+        .map(|root| write(root.path.clone()));
+    Some(match mechanism {
+        // The mounts decide what can be read; the ruleset is the second lock on what can be written. It also covers
+        // what a read-only mount does not: writing into a named pipe of the host.
+        Mechanism::Namespaces => LandlockPlan {
+            abi,
+            handled: vec![FileAccess::Write],
+            handles_tcp: false,
+            rules: FRESH
+                .iter()
+                .map(|path| write(path.into()))
+                .chain(roots)
+                .collect(),
+            scopes,
+        },
+        Mechanism::Landlock => LandlockPlan {
+            abi,
+            handled: vec![FileAccess::Read, FileAccess::Write],
+            handles_tcp: abi >= TCP && policy.network.mode.value != NetworkMode::Open,
+            rules: alone(facts).chain(roots).collect(),
+            scopes,
+        },
+    })
+}
+
+/// The rules of the mechanism that has nothing but the ruleset.
+fn alone(facts: &Facts) -> impl Iterator<Item = LandlockRule> {
+    let readable = facts.survey.carved.iter().flat_map(|carved| &carved.grant);
+    let devices = [
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+        "/dev/tty",
+        "/dev/pts",
+    ];
+    readable
+        .map(|path| LandlockRule {
+            path: path.clone(),
+            access: vec![FileAccess::Read],
+        })
+        .chain(devices.map(|path| LandlockRule {
+            path: path.into(),
+            access: vec![FileAccess::Write],
+        }))
+        .chain([LandlockRule {
+            path: super::PRIVATE_TEMPORARY.into(),
+            access: vec![FileAccess::Read, FileAccess::Write],
+        }])
+}

@@ -1,0 +1,360 @@
+//! How strongly each rule of the policy holds under a plan, and what no rule names.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use ringfence_policy::{Hide, NetworkMode, Origin, Policy, Protect, ReadScope, RuleId};
+
+use super::landlock::SCOPES;
+use super::{LinuxPlan, Mechanism, sets};
+use crate::Facts;
+use crate::plan::{Holds, Limits, PlannedRule};
+
+/// One row per rule that the policy states.
+pub(super) fn judge(
+    policy: &Policy,
+    facts: &Facts,
+    plan: &LinuxPlan,
+    limits: &Limits,
+) -> Vec<PlannedRule> {
+    let mut rows = Rows {
+        policy,
+        rows: Vec::new(),
+    };
+    filesystem(&mut rows, policy, facts, plan);
+    network(&mut rows, policy, facts, plan);
+    process(&mut rows, policy, plan, limits, facts.host.uid);
+    let pass = policy
+        .environment
+        .pass
+        .first()
+        .map(|rule| rule.origin.clone());
+    let asked = format!(
+        "{} variables pass, {} are set",
+        policy.environment.pass.len(),
+        policy.environment.set.len()
+    );
+    rows.add(RuleId::Environment, asked, Holds::kernel("execve"), pass);
+    rows.rows
+}
+
+struct Rows<'a> {
+    policy: &'a Policy,
+    rows: Vec<PlannedRule>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, rule: RuleId, asked: String, holds: Holds, origin: Option<Origin>) {
+        let accepted = self
+            .policy
+            .enforcement
+            .accept_degraded
+            .iter()
+            .any(|accepted| accepted.value == rule);
+        self.rows.push(PlannedRule {
+            rule,
+            asked,
+            holds,
+            origin,
+            accepted,
+        });
+    }
+}
+
+fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan) {
+    let namespaces = plan.mechanism == Mechanism::Namespaces;
+    let survey = &facts.survey;
+    let roots = survey.write.iter().map(|root| root.path.as_path());
+    let asked = match survey.write.is_empty() {
+        true => "nothing is written".to_owned(),
+        false => format!("writes only in {}", list(roots)),
+    };
+    let origin = policy
+        .filesystem
+        .write
+        .first()
+        .map(|rule| rule.origin.clone());
+    let holds = match (namespaces, &plan.landlock) {
+        (true, Some(_)) => Holds::kernel("read-only mounts, Landlock"),
+        (true, None) => Holds::kernel("read-only mounts"),
+        (false, _) => Holds::kernel("Landlock"),
+    };
+    rows.add(RuleId::FilesystemWrite, asked, holds, origin.clone());
+    let holds = match namespaces {
+        true => Holds::kernel("read-only mounts"),
+        false => Holds::none(
+            "Landlock does not govern chmod, chown, timestamps and extended attributes of the user's own files",
+        ),
+    };
+    let asked = "modes, owners, timestamps and attributes change only there".to_owned();
+    rows.add(RuleId::FilesystemMetadata, asked, holds, origin);
+    if let Some(first) = policy.filesystem.protect.first() {
+        let asked = format!(
+            "read-only inside the write roots: {}",
+            list(
+                policy
+                    .filesystem
+                    .protect
+                    .iter()
+                    .map(|rule| match &rule.value {
+                        Protect::Path(path) => path.as_path(),
+                        Protect::Git => Path::new("@git"),
+                    },)
+            )
+        );
+        let holds = match (namespaces, survey.protect.is_empty()) {
+            (true, _) => Holds::kernel("read-only mounts"),
+            (false, true) => {
+                Holds::advisory("nothing of it exists; what appears is moved away after the run")
+            }
+            (false, false) => {
+                Holds::none("a Landlock rule grants a whole hierarchy without exceptions")
+            }
+        };
+        rows.add(
+            RuleId::FilesystemProtect,
+            asked,
+            holds,
+            Some(first.origin.clone()),
+        );
+    }
+    if let ReadScope::Roots(roots) = &policy.filesystem.read {
+        let asked = format!(
+            "reads only the system and {}",
+            list(roots.iter().map(|rule| rule.value.as_path()))
+        );
+        let holds = Holds::kernel(if namespaces {
+            "mount namespace with an empty root"
+        } else {
+            "Landlock"
+        });
+        rows.add(
+            RuleId::FilesystemRead,
+            asked,
+            holds,
+            roots.first().map(|rule| rule.origin.clone()),
+        );
+    }
+    if let Some(first) = policy.filesystem.hide.first() {
+        let names = policy.filesystem.hide.iter().map(|rule| match &rule.value {
+            Hide::Path(path) => path.as_path(),
+            Hide::Secrets => Path::new("@secrets"),
+        });
+        let asked = format!("unreadable: {} ({} found)", list(names), survey.hide.len());
+        let holds = Holds::kernel(if namespaces {
+            "covering mounts"
+        } else {
+            "Landlock"
+        });
+        rows.add(
+            RuleId::FilesystemHide,
+            asked,
+            holds,
+            Some(first.origin.clone()),
+        );
+    }
+}
+
+fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan) {
+    let namespaces = plan.mechanism == Mechanism::Namespaces;
+    let mode = &policy.network.mode;
+    let origin = Some(mode.origin.clone());
+    match mode.value {
+        NetworkMode::Off | NetworkMode::Allowlist => {
+            let holds = Holds::kernel(if namespaces {
+                "network namespace"
+            } else {
+                "seccomp"
+            });
+            rows.add(
+                RuleId::Network,
+                "no host can be reached".into(),
+                holds,
+                origin,
+            );
+        }
+        NetworkMode::Open => {
+            let holds = Holds::kernel("nothing is restricted");
+            rows.add(
+                RuleId::Network,
+                "every host can be reached".into(),
+                holds,
+                origin,
+            );
+        }
+    }
+    let allowed = &policy.network.unix_sockets;
+    let asked = match allowed.is_empty() {
+        true => "no Unix socket of the host can be reached".to_owned(),
+        false => format!(
+            "Unix sockets of the host: only {}",
+            list(allowed.iter().map(|rule| rule.value.as_path()))
+        ),
+    };
+    let holds = if !namespaces {
+        match allowed.is_empty() {
+            true => Holds::kernel("seccomp"),
+            false => {
+                Holds::none("without namespaces no Unix socket can be used; none of them works")
+            }
+        }
+    } else if plan.namespaces.contains(&super::Namespace::Network) {
+        Holds::kernel("network namespace, covering mounts")
+    } else if facts.host.landlock_abi >= SCOPES {
+        Holds::kernel("covering mounts, Landlock scope")
+    } else {
+        Holds::advisory(
+            "the network is shared, and this kernel's Landlock cannot keep abstract sockets apart",
+        )
+    };
+    rows.add(
+        RuleId::UnixSockets,
+        asked,
+        holds,
+        allowed.first().map(|rule| rule.origin.clone()),
+    );
+}
+
+fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limits, uid: u32) {
+    let namespaces = plan.mechanism == Mechanism::Namespaces;
+    let holds = match namespaces {
+        true => Holds::kernel("PID namespace, seccomp"),
+        false => Holds::advisory(
+            "a child subreaper ends the tree; processes that fork faster than they are ended can outlive the run",
+        ),
+    };
+    rows.add(
+        RuleId::ProcessTree,
+        "no process outlives the run".into(),
+        holds,
+        None,
+    );
+    let process = &policy.process;
+    if let Some(rule) = &process.timeout {
+        let holds = match namespaces {
+            true => Holds::kernel("SIGKILL to the PID namespace"),
+            false => Holds::advisory("as process.tree"),
+        };
+        rows.add(
+            RuleId::Timeout,
+            format!("ends after {}", rule.value),
+            holds,
+            Some(rule.origin.clone()),
+        );
+    }
+    let cgroup = plan.cgroup.as_ref();
+    if let Some(rule) = &process.memory {
+        let holds = match sets(cgroup, "memory.max") {
+            true => Holds::kernel("cgroup memory.max"),
+            false => Holds::advisory(format!(
+                "no cgroup is delegated: each process is limited by RLIMIT_DATA, their sum is only measured every {} ms",
+                plan.monitor_ms.unwrap_or_default()
+            )),
+        };
+        rows.add(
+            RuleId::Memory,
+            format!("at most {}", rule.value),
+            holds,
+            Some(rule.origin.clone()),
+        );
+    }
+    if let Some(rule) = &process.processes {
+        let holds = if sets(cgroup, "pids.max") {
+            Holds::kernel("cgroup pids.max")
+        } else if uid == 0 {
+            Holds::advisory(
+                "no cgroup is delegated, and RLIMIT_NPROC does not bind the superuser: only measured",
+            )
+        } else if namespaces {
+            Holds::kernel("RLIMIT_NPROC of the user namespace")
+        } else {
+            Holds::advisory(
+                "RLIMIT_NPROC counts every process of the user, not only those of the run",
+            )
+        };
+        rows.add(
+            RuleId::Processes,
+            format!("at most {}", rule.value),
+            holds,
+            Some(rule.origin.clone()),
+        );
+    }
+    if let (Some(rule), Some(milli)) = (&process.cpus, limits.cpus_milli) {
+        let holds = if sets(cgroup, "cpu.max") {
+            Holds::kernel("cgroup cpu.max")
+        } else if milli % 1000 == 0 {
+            Holds::kernel("processor affinity, seccomp")
+        } else {
+            Holds::advisory(
+                "no cgroup is delegated: processor affinity only limits to whole processors",
+            )
+        };
+        rows.add(
+            RuleId::Cpus,
+            format!("at most {}", rule.value),
+            holds,
+            Some(rule.origin.clone()),
+        );
+    }
+}
+
+/// Holes that no rule names, each in one sentence.
+pub(super) fn notes(policy: &Policy, facts: &Facts, plan: &LinuxPlan) -> Vec<String> {
+    let mut notes = Vec::new();
+    let survey = &facts.survey;
+    if !survey.watch.is_empty() {
+        notes.push(format!(
+            "protected names that do not exist cannot be held; what appears there is moved away after the run: {}",
+            list(survey.watch.iter().map(|watch| watch.path.as_path()))
+        ));
+    }
+    if policy
+        .filesystem
+        .protect
+        .iter()
+        .any(|rule| rule.value == Protect::Git)
+        && !survey.write.is_empty()
+    {
+        notes.push(
+            "repositories deeper in a write root, other than its submodules, are not protected"
+                .into(),
+        );
+    }
+    if plan.mechanism == Mechanism::Namespaces {
+        notes.push(
+            "a Unix socket that a host process binds during the run, outside the directories that are hidden or private, can be reached".into(),
+        );
+        if plan.landlock.is_none() {
+            notes.push("without Landlock, named pipes of the host can be written".into());
+        }
+    }
+    if let Some(carved) = &survey.carved
+        && plan.mechanism == Mechanism::Landlock
+        && !carved.opened.is_empty()
+    {
+        notes.push(format!(
+            "cannot be listed, since something in them is hidden: {}",
+            list(carved.opened.iter().map(|path| path.as_path()))
+        ));
+    }
+    if policy.network.mode.value == NetworkMode::Open && !policy.filesystem.write.is_empty() {
+        notes.push("with the network open, whatever can be read can be sent away".into());
+    }
+    notes
+}
+
+/// Up to six paths, then how many more.
+fn list<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
+    const SHOWN: usize = 6;
+    let paths: Vec<_> = paths.collect();
+    let mut text = String::new();
+    for path in paths.iter().take(SHOWN) {
+        let separator = if text.is_empty() { "" } else { ", " };
+        // Writing to a string cannot fail.
+        write!(text, "{separator}{}", path.display()).unwrap_or_default();
+    }
+    if paths.len() > SHOWN {
+        write!(text, " and {} more", paths.len() - SHOWN).unwrap_or_default();
+    }
+    text
+}

@@ -1,0 +1,210 @@
+//! The plan: everything the operating system will be asked to do, as plain data.
+//!
+//! Making a plan touches nothing. It is a function of the policy, the facts of the host and the invocation,
+//! and it says for every rule of the policy how strongly this host holds it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use ringfence_policy::{Origin, Policy, Require, RuleId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::text::Text;
+use crate::{Error, Facts, Invocation};
+
+pub mod linux;
+
+/// What one run will be, before anything of it exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format.
+    pub version: u32,
+    /// SHA-256 of the effective policy's canonical JSON.
+    pub policy_hash: String,
+    /// The command.
+    pub command: Command,
+    /// How strongly each rule holds.
+    pub rules: Vec<PlannedRule>,
+    /// Holes that no rule names, in words.
+    pub notes: Vec<String>,
+    /// How much degradation the policy allows.
+    pub require: Require,
+    /// Limits that hold for the process tree.
+    pub limits: Limits,
+    /// What is asked of the operating system.
+    pub system: SystemPlan,
+}
+
+/// The command of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The executable file, absolute.
+    pub program: PathBuf,
+    /// The arguments, the command's own name first.
+    pub argv: Vec<Text>,
+    /// Where the command starts.
+    pub directory: PathBuf,
+    /// The whole environment of the command.
+    pub environment: Vec<(Text, Text)>,
+    /// Whether it gets a pseudo-terminal of its own.
+    pub tty: bool,
+    /// Descriptors beyond 0, 1 and 2 that it inherits.
+    pub keep_descriptors: Vec<i32>,
+}
+
+/// One rule of the policy, and how strongly it holds here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRule {
+    /// Which rule.
+    pub rule: RuleId,
+    /// What the policy asks, in words.
+    pub asked: String,
+    /// How strongly it holds.
+    pub holds: Holds,
+    /// Where the policy says so, if one line does.
+    pub origin: Option<Origin>,
+    /// Whether the operator accepted that it does not hold fully.
+    pub accepted: bool,
+}
+
+/// How strongly a rule holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "level", rename_all = "lowercase")]
+pub enum Holds {
+    /// The kernel enforces it, by the named mechanism.
+    Kernel {
+        /// The mechanism in the field's own terms.
+        mechanism: String,
+    },
+    /// Ordinary programs follow it; a program that means to break it can.
+    Advisory {
+        /// Why it is not more.
+        why: String,
+    },
+    /// Nothing enforces it.
+    None {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Limits of the process tree; absent means unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Wall-clock time in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Memory of the tree in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u32>,
+    /// Processors, in thousandths.
+    pub cpus_milli: Option<u32>,
+}
+
+/// The part of a plan that is particular to an operating system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "system", rename_all = "lowercase")]
+pub enum SystemPlan {
+    /// Namespaces or Landlock.
+    Linux(Box<linux::LinuxPlan>),
+}
+
+impl Plan {
+    /// The version of the format that this build writes.
+    pub const VERSION: u32 = 1;
+
+    /// Makes the plan of a run.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be planned at all: a command that does not exist, a root that is refused, no mechanism.
+    /// A rule that is only weakly enforced is no error here: see [`Plan::refusal`].
+    pub fn resolve(policy: &Policy, facts: &Facts, invocation: &Invocation) -> Result<Self, Error> {
+        linux::resolve(policy, facts, invocation)
+    }
+
+    /// How strongly each rule of the policy holds.
+    pub fn rules(&self) -> &[PlannedRule] {
+        &self.rules
+    }
+
+    /// Holes that no rule names.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Why this plan must not run: the first rule that holds less strongly than the policy requires and that
+    /// nobody accepted.
+    pub fn refusal(&self) -> Option<Error> {
+        let (rule, why) = self.rules.iter().find_map(|planned| match &planned.holds {
+            Holds::Advisory { why } if self.require == Require::Kernel && !planned.accepted => {
+                Some((planned.rule, why))
+            }
+            Holds::None { why } if !planned.accepted => Some((planned.rule, why)),
+            _ => None,
+        })?;
+        Some(Error::NotEnforced {
+            rule,
+            why: why.clone(),
+            alternative: None,
+        })
+    }
+
+    /// SHA-256 of the plan's JSON, in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if a path of the plan cannot be written as JSON.
+    pub fn hash(&self) -> Result<String, Error> {
+        fingerprint("the plan", self)
+    }
+}
+
+impl Holds {
+    /// Whether the kernel enforces the rule.
+    pub fn is_kernel(&self) -> bool {
+        matches!(self, Self::Kernel { .. })
+    }
+
+    pub(crate) fn kernel(mechanism: impl Into<String>) -> Self {
+        Self::Kernel {
+            mechanism: mechanism.into(),
+        }
+    }
+
+    pub(crate) fn advisory(why: impl Into<String>) -> Self {
+        Self::Advisory { why: why.into() }
+    }
+
+    pub(crate) fn none(why: impl Into<String>) -> Self {
+        Self::None { why: why.into() }
+    }
+}
+
+impl fmt::Display for Holds {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel { mechanism } => write!(out, "kernel({mechanism})"),
+            Self::Advisory { why } => write!(out, "advisory({why})"),
+            Self::None { why } => write!(out, "none({why})"),
+        }
+    }
+}
+
+/// SHA-256 of a value's JSON. Struct fields and sorted maps keep the text, and so the hash, stable.
+pub(crate) fn fingerprint(what: &'static str, value: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_vec(value).map_err(|source| Error::Encode { what, source })?;
+    Ok(hex(&Sha256::digest(&json)))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+            text
+        })
+}

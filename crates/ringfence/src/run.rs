@@ -1,0 +1,66 @@
+//! A plan, carried out.
+
+use crate::{Error, Plan, Receipt, State};
+
+#[cfg(target_os = "linux")]
+use crate::linux::run as system;
+
+/// A supervised process tree.
+#[derive(Debug)]
+pub struct Run {
+    #[cfg(target_os = "linux")]
+    run: system::LinuxRun,
+}
+
+impl Run {
+    /// Builds the sandbox and starts the command in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Plan::refusal`], if there is one; a step of building the sandbox that failed. Either way nothing was started.
+    #[cfg(target_os = "linux")]
+    pub fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
+        if let Some(refusal) = plan.refusal() {
+            return Err(refusal);
+        }
+        system::LinuxRun::start(plan, state).map(|run| Self { run })
+    }
+
+    /// Not on this system yet.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    #[cfg(not(target_os = "linux"))]
+    pub fn start(_: &Plan, _: &State) -> Result<Self, Error> {
+        Err(Error::Unsupported {
+            what: "running a command".into(),
+            advice: "this system cannot enforce a plan yet".into(),
+        })
+    }
+
+    /// Waits for the command, ends whatever it left, and writes the receipt.
+    ///
+    /// Signals that ask this process to end are passed on to the command meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What waiting answered, or a receipt that could not be written.
+    #[cfg(target_os = "linux")]
+    pub fn wait(self) -> Result<Receipt, Error> {
+        self.run.wait()
+    }
+
+    /// Not on this system yet.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    #[cfg(not(target_os = "linux"))]
+    pub fn wait(self) -> Result<Receipt, Error> {
+        Err(Error::Unsupported {
+            what: "waiting for a command".into(),
+            advice: "nothing was started".into(),
+        })
+    }
+}
