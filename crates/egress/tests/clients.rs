@@ -168,7 +168,7 @@ fn real_clients_reach_the_allowlist_and_nothing_else() {
     let git_tls = ["-c", "http.sslVerify=false", "ls-remote"];
 
     // Each client once to the allowed host and once to another one, in its own way of saying the host.
-    let cases: &[(&str, &dyn Fn(&str) -> Vec<String>, &str)] = &[
+    let cases: &[(&str, ArgumentsFor<'_>, &str)] = &[
         (
             "curl",
             &|host| words(&["-sSk", &format!("https://{host}/hello")]),
@@ -293,6 +293,9 @@ fn real_clients_reach_the_allowlist_and_nothing_else() {
     );
     let _ = std::fs::remove_dir_all(&home);
 }
+
+/// The arguments that make a client go to a host.
+type ArgumentsFor<'a> = &'a dyn Fn(&str) -> Vec<String>;
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
