@@ -1,13 +1,29 @@
 //! Moving bytes between two sockets inside the kernel (splice(2)), where the OS has it.
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Pipes, Spliced, splice_all};
+pub(crate) use linux::{Pipes, splice_all};
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Pipes, Spliced, splice_all};
+pub(crate) use elsewhere::{Pipes, splice_all};
 
 /// How many bytes a direction has to move before it gets a pipe: short exchanges would pay for the pipe and gain nothing.
 pub(crate) const SPLICE_AFTER: u64 = 1 << 20;
+
+/// How a direction ended.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "nothing splices there")
+)]
+pub(crate) enum Spliced {
+    /// The source has ended, and everything was delivered.
+    End,
+    /// The kernel does not splice these; nothing was lost, go on by copying.
+    Unsupported,
+    /// Reading failed.
+    ReadFailed,
+    /// Writing failed.
+    WriteFailed,
+}
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -18,6 +34,8 @@ mod linux {
     use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
     use tokio::io::Interest;
     use tokio::net::TcpStream;
+
+    use super::Spliced;
 
     /// The pipes of one run: few, because each takes two descriptors, and only tunnels that move much gain from one.
     #[derive(Debug, Default)]
@@ -32,18 +50,6 @@ mod linux {
         read: OwnedFd,
         write: OwnedFd,
         pipes: &'a Pipes,
-    }
-
-    /// How a direction ended.
-    pub(crate) enum Spliced {
-        /// The source has ended, and everything was delivered.
-        End,
-        /// The kernel does not splice these; nothing was lost, go on by copying.
-        Unsupported,
-        /// Reading failed.
-        ReadFailed,
-        /// Writing failed.
-        WriteFailed,
     }
 
     impl Pipes {
@@ -142,18 +148,13 @@ mod elsewhere {
 
     use tokio::net::TcpStream;
 
+    use super::Spliced;
+
     /// There are none.
     #[derive(Debug, Default)]
     pub(crate) struct Pipes;
 
     pub(crate) enum Pipe {}
-
-    pub(crate) enum Spliced {
-        End,
-        Unsupported,
-        ReadFailed,
-        WriteFailed,
-    }
 
     impl Pipes {
         pub(crate) fn take(&self) -> Option<Pipe> {
