@@ -26,7 +26,10 @@ fn main() -> ExitCode {
     run_cases(cases)
 }
 
-fn five_hundred_runs_at_once(place: &Place, _: &Ground) -> Result<Completion, Failed> {
+fn five_hundred_runs_at_once(place: &Place, ground: &Ground) -> Result<Completion, Failed> {
+    let mut place = Place::new(ground, place.account());
+    place.own_program();
+    let place = &place;
     // What is made once per user (a probe of the host, the state directory) is no leftover of a run.
     expect_status(&place.run(&[], "true"), 0);
     let before = Remains::find(place);
