@@ -185,7 +185,7 @@ fn git_cannot_be_taught_to_run_something_later(place: &Place, _: &Ground) -> Out
 // Toolchains.
 
 /// The crate that is built: one with dependencies from the registry, yet small enough for every run of the suite.
-const CRATE: &str = "ringfence-ntsec";
+const CRATE: &str = "ringfence-probe";
 
 fn a_crate_of_this_project_builds_and_passes_its_tests(place: &Place, _: &Ground) -> Outcome {
     let cargo = PathBuf::from(env!("CARGO"));
@@ -204,6 +204,7 @@ fn a_crate_of_this_project_builds_and_passes_its_tests(place: &Place, _: &Ground
     let output = command
         .arg(&cargo)
         .args(["test", "--offline", "--locked", "--package", CRATE])
+        .env("PATH", first_in_path(cargo.parent().ok_or("cargo is in no directory")?))
         .env("CARGO_HOME", &cargo_home)
         .env("RUSTUP_HOME", std::env::var_os("RUSTUP_HOME").map_or_else(|| home().join(".rustup"), PathBuf::from))
         .output()?;
@@ -216,6 +217,12 @@ fn a_crate_of_this_project_builds_and_passes_its_tests(place: &Place, _: &Ground
     let output = place.run(&[], &format!("echo x > {}", planted.display()));
     assert!(!output.status.success() && !planted.exists(), "{}", show(&output));
     DONE
+}
+
+/// The search path with that directory in front: the compiler that belongs to this cargo, whatever else is installed.
+fn first_in_path(directory: &Path) -> std::ffi::OsString {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(directory.to_owned()).chain(std::env::split_paths(&rest))).unwrap()
 }
 
 fn home() -> PathBuf {

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use libtest_mimic::{Completion, Failed};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use support::{Case, Ground, Place, expect_status, run_cases, show, stdout};
 
 const RUNS: usize = 500;
@@ -24,7 +26,10 @@ fn main() -> ExitCode {
     run_cases(cases)
 }
 
-fn five_hundred_runs_at_once(place: &Place, _: &Ground) -> Result<Completion, Failed> {
+fn five_hundred_runs_at_once(place: &Place, ground: &Ground) -> Result<Completion, Failed> {
+    let mut place = Place::new(ground, place.account());
+    place.own_program();
+    let place = &place;
     // What is made once per user (a probe of the host, the state directory) is no leftover of a run.
     expect_status(&place.run(&[], "true"), 0);
     let before = Remains::find(place);
@@ -40,6 +45,7 @@ fn five_hundred_runs_at_once(place: &Place, _: &Ground) -> Result<Completion, Fa
     for number in 0..RUNS {
         assert_eq!(fs::read_to_string(place.workspace().join(format!("made-{number}")))?, format!("{number}\n"));
     }
+    end_of_processes(place);
     let left = Remains::find(place).without(&before);
     assert_eq!(left, Remains::default(), "something is left");
     let verified = place.ringfence(["log", "--verify"]).output()?;
@@ -48,6 +54,19 @@ fn five_hundred_runs_at_once(place: &Place, _: &Ground) -> Result<Completion, Fa
     let receipts = (0..RUNS).filter(|number| stdout(&listed).contains(&format!("echo {number} > made-{number}\"")));
     assert_eq!(receipts.count(), RUNS, "receipts are missing: {}", show(&verified));
     Ok(Completion::Completed)
+}
+
+/// Waits for the processes that the kernel is still taking down: a run ends once its command's tree is dead, and the rest
+/// of the first process's end is the kernel's own.
+fn end_of_processes(place: &Place) {
+    let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+    for path in entries(Path::new("/proc")).filter(|path| process_of(place, path).is_some()) {
+        let number = path.file_name().and_then(|name| name.to_str()?.parse().ok()).and_then(Pid::from_raw).unwrap();
+        // One that is gone by now needs no waiting; one that stays shows up as left.
+        if let Ok(process) = pidfd_open(number, PidfdFlags::empty()) {
+            poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap();
+        }
+    }
 }
 
 /// Everything that a run could leave behind. Other programs work on the same machine, so what counts is what bears the

@@ -91,6 +91,13 @@ impl Place {
         place
     }
 
+    /// Gives the place a program of its own, so that its processes can be told from those of other places.
+    pub(crate) fn own_program(&mut self) {
+        let own = self.path().join("ringfence");
+        fs::hard_link(&self.program, &own).unwrap();
+        self.program = own;
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
