@@ -161,7 +161,7 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
                     return 0
                     ;;
                 --allow)
@@ -339,7 +339,7 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
                     return 0
                     ;;
                 --allow)
@@ -486,7 +486,7 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
                     return 0
                     ;;
                 --allow)
@@ -593,7 +593,7 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
                     return 0
                     ;;
                 --allow)
@@ -700,7 +700,7 @@ _ringfence() {
                     return 0
                     ;;
                 --network)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "off allowlist open" -- "${cur}"))
                     return 0
                     ;;
                 --allow)

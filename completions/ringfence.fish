@@ -40,8 +40,10 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l write -d 'Le
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l network -d 'How much of the network the command has' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l network -d 'How much of the network the command has' -r -f -a "off\t''
+allowlist\t''
+open\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l allow -d 'Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it' -r -f -a "(__fish_print_hostnames)"
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l set -d 'Set an environment variable' -r
@@ -78,8 +80,10 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l write -d 'L
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l network -d 'How much of the network the command has' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l network -d 'How much of the network the command has' -r -f -a "off\t''
+allowlist\t''
+open\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l allow -d 'Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it' -r -f -a "(__fish_print_hostnames)"
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l set -d 'Set an environment variable' -r
@@ -111,7 +115,7 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -s h -l help -
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and not __fish_seen_subcommand_from write read connect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and not __fish_seen_subcommand_from write read connect" -f -a "write" -d 'May a command write PATH?'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and not __fish_seen_subcommand_from write read connect" -f -a "read" -d 'May a command read PATH?'
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and not __fish_seen_subcommand_from write read connect" -f -a "connect" -d 'May a command connect to HOST[:PORT]?'
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and not __fish_seen_subcommand_from write read connect" -f -a "connect" -d 'May a command connect to a host?'
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l profile -d 'Start from a built-in profile: workspace (the default), read-only or guard' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l policy -d 'Start from a policy file' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l workspace -d 'The project: what `.` and relative paths in a policy mean [default: the current directory]' -r -f -a "(__fish_complete_directories)"
@@ -119,8 +123,10 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l network -d 'How much of the network the command has' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l network -d 'How much of the network the command has' -r -f -a "off\t''
+allowlist\t''
+open\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l allow -d 'Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it' -r -f -a "(__fish_print_hostnames)"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from write" -l set -d 'Set an environment variable' -r
@@ -151,8 +157,10 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l network -d 'How much of the network the command has' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l network -d 'How much of the network the command has' -r -f -a "off\t''
+allowlist\t''
+open\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l allow -d 'Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it' -r -f -a "(__fish_print_hostnames)"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from read" -l set -d 'Set an environment variable' -r
@@ -183,8 +191,10 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l protect -d 'Keep PATH unchanged, even inside a writable directory' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l read -d 'Let the command read below PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l hide -d 'Hide PATH: the command can neither read nor list it' -r -F
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l network -d 'How much of the network the command has' -r
-complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l allow -d 'Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)' -r -f -a "(__fish_print_hostnames)"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l network -d 'How much of the network the command has' -r -f -a "off\t''
+allowlist\t''
+open\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l allow -d 'Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it' -r -f -a "(__fish_print_hostnames)"
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l unix-socket -d 'Let the command connect to the host\'s Unix socket PATH' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l pass -d 'Hand over an environment variable; NAME may end in *' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand why; and __fish_seen_subcommand_from connect" -l set -d 'Set an environment variable' -r

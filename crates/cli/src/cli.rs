@@ -173,15 +173,12 @@ pub struct Boundary {
     pub hide: Vec<PathBuf>,
 
     /// How much of the network the command has
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        conflicts_with = "offline",
-        help_heading = "Network"
-    )]
+    ///
+    /// off: none but a loopback interface of its own. allowlist: the allowed hosts, through the proxy of ringfence.
+    /// open: the network of the host, unconfined.
+    #[arg(long, value_name = "MODE", value_parser = one_of::<NetworkMode>(NetworkMode::WORDS), help_heading = "Network")]
     pub network: Option<NetworkMode>,
-    /// Let the command reach HOST[:PORT]; *.example.com means every name below it (ports 443 and 80 unless written)
+    /// Let the command reach HOST, or HOST:PORT (else ports 443 and 80); *.example.com means every name below it
     #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname, help_heading = "Network")]
     pub allow: Vec<HostRule>,
     /// No network, whatever the policy says
@@ -268,7 +265,7 @@ pub enum Question {
     Write(PathQuestion),
     /// May a command read PATH?
     Read(PathQuestion),
-    /// May a command connect to HOST[:PORT]?
+    /// May a command connect to a host?
     Connect(ConnectQuestion),
 }
 

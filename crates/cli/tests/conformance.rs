@@ -42,22 +42,26 @@ struct Case {
 /// What a column says.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
-enum Expected {
-    Allow,
-    Deny,
-    Refuse(String),
+struct Expected {
+    /// The rules for which the run is refused, until each is accepted as degraded.
+    refused: Vec<String>,
+    allowed: bool,
 }
 
 impl TryFrom<String> for Expected {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match (text.as_str(), text.strip_prefix("refuse ")) {
-            ("allow", _) => Ok(Self::Allow),
-            ("deny", _) => Ok(Self::Deny),
-            (_, Some(rule)) => Ok(Self::Refuse(rule.to_owned())),
-            _ => Err(format!("{text:?} is neither allow, deny nor refuse RULE")),
-        }
+        let (refused, outcome) = match text.strip_prefix("refuse ") {
+            Some(rest) => rest.split_once(", ").ok_or_else(|| format!("{text:?} does not say what then"))?,
+            None => ("", text.as_str()),
+        };
+        let allowed = match outcome {
+            "allow" => true,
+            "deny" => false,
+            other => return Err(format!("{other:?} is neither allow nor deny")),
+        };
+        Ok(Self { refused: refused.split_whitespace().map(str::to_owned).collect(), allowed })
     }
 }
 
@@ -68,28 +72,19 @@ fn main() -> ExitCode {
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
     for case in cases {
-        for (column, expected) in [
-            ("namespaces", &case.namespaces),
-            ("landlock", &case.landlock),
-        ] {
+        for (column, expected) in [("namespaces", &case.namespaces), ("landlock", &case.landlock)] {
             for (who, account) in accounts() {
                 let name = format!("{who}::{column}::{}", case.name);
-                trials.push(Trial::ignorable_test(name, move || {
-                    judge(case, column, expected, ground, account)
-                }));
+                trials.push(Trial::ignorable_test(name, move || judge(case, column, expected, ground, account)));
             }
         }
         for (column, _expected) in [("token", &case.token), ("account", &case.account)] {
             let name = format!("windows::{column}::{}", case.name);
-            trials.push(Trial::ignorable_test(name, || {
-                skip("this column is judged on Windows")
-            }));
+            trials.push(Trial::ignorable_test(name, || skip("this column is judged on Windows")));
         }
     }
     if !is_root() {
-        trials.push(Trial::ignorable_test("root", || {
-            skip("every case runs also as root when the caller is root")
-        }));
+        trials.push(Trial::ignorable_test("root", || skip("every case runs also as root when the caller is root")));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let _ = fs::remove_dir_all(ground.path());
@@ -103,49 +98,34 @@ fn judge(
     ground: &Ground,
     account: Option<Account>,
 ) -> Result<Completion, Failed> {
-    let inside = |stage: &Stage| {
+    let inside = |stage: &Stage, accepted: &[String]| {
         let mut command = stage.command(&ground.program);
         command.args(["run", "--quiet", "--mechanism", mechanism]);
+        command.args(accepted.iter().flat_map(|rule| ["--accept-degraded", rule]));
         if let Some(policy) = &case.policy {
             let file = stage.backstage().join("policy.toml");
-            fs::write(&file, place_names(policy, stage)).unwrap();
+            fs::write(&file, place_names(policy, ground, stage)).unwrap();
             command.arg("--policy").arg(file);
         }
         if let Some(profile) = &case.profile {
             command.args(["--profile", profile]);
         }
-        command
-            .arg("--")
-            .args(attempt(case, ground, stage))
-            .output()
-            .unwrap()
+        command.arg("--").args(attempt(case, ground, stage)).output().unwrap()
     };
+    for rule in &expected.refused {
+        let others: Vec<String> = expected.refused.iter().filter(|other| *other != rule).cloned().collect();
+        let refused = inside(&stage(ground.path(), account)?, &others);
+        assert_eq!(refused.status.code(), Some(126), "{rule}: {}", show(&refused));
+        assert!(stderr(&refused).contains(rule.as_str()), "{rule}: {}", show(&refused));
+    }
     let place = stage(ground.path(), account)?;
-    let output = inside(&place);
-    match expected {
-        Expected::Allow => assert!(
-            output.status.success() && succeeded(case, &place, &output),
-            "{}",
-            show(&output)
-        ),
-        Expected::Deny => {
-            assert!(output.status.success(), "it was not run: {}", show(&output));
-            assert!(!succeeded(case, &place, &output), "{}", show(&output));
-            let place = stage(ground.path(), account)?;
-            let outside = place
-                .command(&ground.program)
-                .args(&attempt(case, ground, &place)[1..])
-                .output()?;
-            assert!(
-                succeeded(case, &place, &outside),
-                "outside: {}",
-                show(&outside)
-            );
-        }
-        Expected::Refuse(rule) => {
-            assert_eq!(output.status.code(), Some(126), "{}", show(&output));
-            assert!(stderr(&output).contains(rule.as_str()), "{}", show(&output));
-        }
+    let output = inside(&place, &expected.refused);
+    assert!(output.status.success(), "it was not run: {}", show(&output));
+    assert_eq!(succeeded(case, &place, &output), expected.allowed, "{}", show(&output));
+    if !expected.allowed {
+        let place = stage(ground.path(), account)?;
+        let outside = place.command(&ground.program).args(&attempt(case, ground, &place)[1..]).output()?;
+        assert!(succeeded(case, &place, &outside), "outside: {}", show(&outside));
     }
     Ok(Completion::Completed)
 }
@@ -153,13 +133,17 @@ fn judge(
 fn stage(base: &Path, account: Option<Account>) -> Result<Stage, Failed> {
     let stage = Stage::build(base, account)?;
     fs::write(stage.home().join("notes"), stage.canary())?;
+    // A repository that is none of the workspace's own, for the limit that the table names.
+    let hooks = stage.workspace().join("deeper/.git/hooks");
+    fs::create_dir_all(&hooks)?;
+    fs::write(hooks.join("pre-commit"), "#!/bin/sh\n")?;
+    stage.give(&stage.workspace().join("deeper"))?;
     Ok(stage)
 }
 
 /// The command that makes the attempt: the program itself, and then its arguments.
 fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsString> {
-    let probe =
-        find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
+    let probe = find(&case.attempt).unwrap_or_else(|| panic!("no probe is called {}", case.attempt));
     let key = match probe.name {
         "file-create" => "create",
         "file-append" | "file-delete" => "file",
@@ -169,23 +153,16 @@ fn attempt(case: &Case, ground: &Ground, stage: &Stage) -> Vec<std::ffi::OsStrin
         other => panic!("{other} is not a portable probe"),
     };
     let targets = stage.targets();
-    let listener = targets
-        .iter()
-        .find_map(|target| target.to_str()?.strip_prefix("address="))
-        .unwrap();
-    let target = place_names(&case.target, stage).replace("{listener}", listener);
-    vec![
-        ground.program.clone().into(),
-        "__probe".into(),
-        probe.name.into(),
-        format!("{key}={target}").into(),
-    ]
+    let listener = targets.iter().find_map(|target| target.to_str()?.strip_prefix("address=")).unwrap();
+    let target = place_names(&case.target, ground, stage).replace("{listener}", listener);
+    vec![ground.program.clone().into(), "__probe".into(), probe.name.into(), format!("{key}={target}").into()]
 }
 
-fn place_names(text: &str, stage: &Stage) -> String {
+fn place_names(text: &str, ground: &Ground, stage: &Stage) -> String {
     text.replace("{workspace}", stage.workspace().to_str().unwrap())
         .replace("{outside}", stage.outside().to_str().unwrap())
         .replace("{home}", stage.home().to_str().unwrap())
+        .replace("{program}", ground.program.to_str().unwrap())
 }
 
 /// Whether the attempt succeeded: what was to be read has to be shown.

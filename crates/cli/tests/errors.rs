@@ -1,6 +1,9 @@
 //! Bad input: each stable code that can be reached from the command line is reached, and leaves nothing behind.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test may fail this way, in its helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail this way, in its helpers too"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -193,6 +196,11 @@ const CASES: &[Case] = &[
         "flag-conflict",
         126,
         &["run", "--offline", "--allow", "example.com", "true"],
+    ),
+    calling(
+        "flag-conflict",
+        126,
+        &["run", "--offline", "--network", "open", "true"],
     ),
     policy("unknown-word", "[network]\nmode = \"of\""),
     calling(

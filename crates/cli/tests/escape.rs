@@ -47,33 +47,22 @@ fn main() -> ExitCode {
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
     for (who, account) in accounts() {
-        let controls: &'static [Control] = Box::leak(
-            catalogue()
-                .iter()
-                .map(|_| OnceLock::new())
-                .collect::<Vec<_>>()
-                .into(),
-        );
+        let controls: &'static [Control] =
+            Box::leak(catalogue().iter().map(|_| OnceLock::new()).collect::<Vec<_>>().into());
         for mechanism in MECHANISMS {
-            let promise: &'static Promise =
-                Box::leak(Box::new(Promise::ask(ground, account, mechanism)));
+            let promise: &'static Promise = Box::leak(Box::new(Promise::ask(ground, account, mechanism)));
             for (probe, control) in catalogue().iter().zip(controls) {
                 let column = format!("{who} {mechanism}");
-                trials.push(Trial::ignorable_test(
-                    format!("{who}::{mechanism}::{}", probe.name),
-                    move || {
-                        let result = attempt(probe, control, promise, ground.path(), account);
-                        record(column, probe.class, &result);
-                        result
-                    },
-                ));
+                trials.push(Trial::ignorable_test(format!("{who}::{mechanism}::{}", probe.name), move || {
+                    let result = attempt(probe, control, promise, ground.path(), account);
+                    record(column, probe.class, &result);
+                    result
+                }));
             }
         }
     }
     if !is_root() {
-        trials.push(Trial::ignorable_test("root", || {
-            skip("every probe runs also as root when the caller is root")
-        }));
+        trials.push(Trial::ignorable_test("root", || skip("every probe runs also as root when the caller is root")));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let _ = std::fs::remove_dir_all(ground.path());
@@ -104,12 +93,7 @@ impl Promise {
         let mut flags = vec!["--mechanism".to_owned(), mechanism.to_owned()];
         let stage = Stage::build(ground.path(), account).unwrap();
         let mut command = stage.command(&ground.program);
-        let output = command
-            .arg("plan")
-            .args(&flags)
-            .args(["--json", "--", "true"])
-            .output()
-            .unwrap();
+        let output = command.arg("plan").args(&flags).args(["--json", "--", "true"]).output().unwrap();
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         let mut weak = BTreeMap::new();
         for rule in plan["rules"].as_array().into_iter().flatten() {
@@ -120,34 +104,15 @@ impl Promise {
                 weak.insert(name, holds);
             }
         }
-        let refused = plan["rules"]
-            .as_array()
-            .is_none()
-            .then(|| support::show(&output));
-        Self {
-            fence: Fence {
-                program: ground.program.clone(),
-                flags,
-            },
-            mechanism,
-            weak,
-            refused,
-        }
+        let refused = plan["rules"].as_array().is_none().then(|| support::show(&output));
+        Self { fence: Fence { program: ground.program.clone(), flags }, mechanism, weak, refused }
     }
 
     /// Why this mechanism is not expected to hold this probe, if it is not.
     fn exempts(&self, probe: &Probe) -> Option<String> {
-        let weak = probe
-            .class
-            .rule()
-            .and_then(|rule| Some((rule, self.weak.get(rule)?)));
+        let weak = probe.class.rule().and_then(|rule| Some((rule, self.weak.get(rule)?)));
         weak.map(|(rule, holds)| format!("the plan says of {rule}: {holds}"))
-            .or_else(|| {
-                probe
-                    .beyond_landlock
-                    .filter(|_| self.mechanism == "landlock")
-                    .map(str::to_owned)
-            })
+            .or_else(|| probe.beyond_landlock.filter(|_| self.mechanism == "landlock").map(str::to_owned))
     }
 }
 
@@ -160,28 +125,19 @@ fn attempt(
 ) -> Result<Completion, Failed> {
     if let Some(refused) = &promise.refused {
         // The default mechanism must work wherever this suite runs; the other may be missing from the kernel.
-        return if promise.mechanism == MECHANISMS[0] {
-            Err(refused.into())
-        } else {
-            skip(refused)
-        };
+        return if promise.mechanism == MECHANISMS[0] { Err(refused.into()) } else { skip(refused) };
     }
     if let Some(reason) = promise.exempts(probe) {
         return skip(reason);
     }
     let program = &promise.fence.program;
-    let control = control
-        .get_or_init(|| outside(probe, program, base, account).map_err(|error| error.to_string()));
+    let control = control.get_or_init(|| outside(probe, program, base, account).map_err(|error| error.to_string()));
     let control = control.as_ref().map_err(Failed::from)?;
     let inside = inside(probe, &promise.fence, base, account)?;
     match compare(probe, control, &inside) {
         Verdict::Held => Ok(Completion::Completed),
         Verdict::NoControl(reason) => skip(reason),
-        verdict => Err(format!(
-            "{}\n{verdict:?}\noutside: {control:?}\ninside: {inside:?}",
-            probe.tries
-        )
-        .into()),
+        verdict => Err(format!("{}\n{verdict:?}\noutside: {control:?}\ninside: {inside:?}", probe.tries).into()),
     }
 }
 
@@ -199,33 +155,16 @@ fn record(column: String, class: Class, result: &Result<Completion, Failed>) {
 fn print_table() -> bool {
     let table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut sums: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    println!(
-        "{:<18} {:<12} {:>14} {:>8} {:>7}",
-        "who and how", "class", "held both ways", "ignored", "failed"
-    );
+    println!("{:<18} {:<12} {:>14} {:>8} {:>7}", "who and how", "class", "held both ways", "ignored", "failed");
     for ((column, class), tally) in table.iter() {
-        println!(
-            "{column:<18} {:<12} {:>14} {:>8} {:>7}",
-            class.name(),
-            tally.held,
-            tally.ignored,
-            tally.failed
-        );
+        println!("{column:<18} {:<12} {:>14} {:>8} {:>7}", class.name(), tally.held, tally.ignored, tally.failed);
         let sum = sums.entry(column).or_default();
-        for (sum, count) in sum
-            .iter_mut()
-            .zip([tally.held, tally.ignored, tally.failed])
-        {
+        for (sum, count) in sum.iter_mut().zip([tally.held, tally.ignored, tally.failed]) {
             *sum += count;
         }
     }
     for (column, [held, ignored, failed]) in &sums {
-        println!(
-            "{column:<18} {:<12} {held:>14} {ignored:>8} {failed:>7}",
-            "all"
-        );
+        println!("{column:<18} {:<12} {held:>14} {ignored:>8} {failed:>7}", "all");
     }
-    sums.iter()
-        .filter(|(column, _)| column.ends_with(MECHANISMS[0]))
-        .all(|(_, [held, ..])| *held >= LEAST_BOTH_WAYS)
+    sums.iter().filter(|(column, _)| column.ends_with(MECHANISMS[0])).all(|(_, [held, ..])| *held >= LEAST_BOTH_WAYS)
 }

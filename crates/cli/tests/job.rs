@@ -20,24 +20,12 @@ const DONE: Outcome = Ok(Completion::Completed);
 
 fn main() -> ExitCode {
     let cases: &[(&'static str, Case)] = &[
-        (
-            "git_adds_commits_branches_and_fetches",
-            git_adds_commits_branches_and_fetches,
-        ),
-        (
-            "git_works_in_a_linked_worktree",
-            git_works_in_a_linked_worktree,
-        ),
+        ("git_adds_commits_branches_and_fetches", git_adds_commits_branches_and_fetches),
+        ("git_works_in_a_linked_worktree", git_works_in_a_linked_worktree),
         ("git_works_in_a_submodule", git_works_in_a_submodule),
         ("git_makes_a_worktree", git_makes_a_worktree),
-        (
-            "git_cannot_be_taught_to_run_something_later",
-            git_cannot_be_taught_to_run_something_later,
-        ),
-        (
-            "a_crate_of_this_project_builds_and_passes_its_tests",
-            a_crate_of_this_project_builds_and_passes_its_tests,
-        ),
+        ("git_cannot_be_taught_to_run_something_later", git_cannot_be_taught_to_run_something_later),
+        ("a_crate_of_this_project_builds_and_passes_its_tests", a_crate_of_this_project_builds_and_passes_its_tests),
         ("a_python_suite_passes", a_python_suite_passes),
         ("a_c_program_builds_and_runs", a_c_program_builds_and_runs),
     ];
@@ -54,12 +42,7 @@ fn has(program: &str) -> bool {
 fn git(place: &Place, directory: &Path, arguments: &[&str]) -> Output {
     let mut command = place.command("git");
     // Submodules and fetches from a path of this machine are what is tested; newer versions ask for a permission.
-    command.current_dir(directory).args([
-        "-c",
-        "protocol.file.allow=always",
-        "-c",
-        "init.defaultBranch=main",
-    ]);
+    command.current_dir(directory).args(["-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main"]);
     let output = command.args(arguments).output().unwrap();
     expect_status(&output, 0);
     output
@@ -81,15 +64,8 @@ fn repository(place: &Place, relative: &str) -> PathBuf {
 
 /// Everything that makes git run something, as it is on disk.
 fn hooks_and_config(repository: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let mut found = vec![(
-        repository.join("config"),
-        fs::read(repository.join("config")).unwrap_or_default(),
-    )];
-    for entry in fs::read_dir(repository.join("hooks"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    let mut found = vec![(repository.join("config"), fs::read(repository.join("config")).unwrap_or_default())];
+    for entry in fs::read_dir(repository.join("hooks")).into_iter().flatten().flatten() {
         found.push((entry.path(), fs::read(entry.path()).unwrap_or_default()));
     }
     found.sort();
@@ -106,11 +82,7 @@ fn git_adds_commits_branches_and_fetches(place: &Place, _: &Ground) -> Outcome {
     }
     let upstream = repository(place, "upstream");
     let workspace = repository(place, "home/project");
-    git(
-        place,
-        &workspace,
-        &["remote", "add", "origin", upstream.to_str().unwrap()],
-    );
+    git(place, &workspace, &["remote", "add", "origin", upstream.to_str().unwrap()]);
     let before = hooks_and_config(&workspace.join(".git"));
     let script = "set -e; echo second > second; git add .; git commit --quiet -m Second; git switch --quiet -c topic; \
                   echo third > third; git add .; git commit --quiet -m Third; git switch --quiet main; \
@@ -132,40 +104,17 @@ fn git_works_in_a_linked_worktree(place: &Place, _: &Ground) -> Outcome {
     }
     let main = repository(place, "home/main");
     let workspace = place.workspace();
-    git(
-        place,
-        &main,
-        &[
-            "worktree",
-            "add",
-            "--quiet",
-            "--force",
-            "-b",
-            "linked",
-            workspace.to_str().unwrap(),
-        ],
-    );
+    git(place, &main, &["worktree", "add", "--quiet", "--force", "-b", "linked", workspace.to_str().unwrap()]);
     let before = hooks_and_config(&main.join(".git"));
     let gitfile = fs::read(workspace.join(".git"))?;
-    let output = place.run(
-        &[],
-        "echo second > second && git add . && git commit --quiet -m Second",
-    );
+    let output = place.run(&[], "echo second > second && git add . && git commit --quiet -m Second");
     expect_status(&output, 0);
     assert!(log(place, &main).contains("Second"));
-    let planted = place.run(
-        &[],
-        "echo planted > \"$(git rev-parse --git-common-dir)/hooks/pre-commit\"",
-    );
+    let planted = place.run(&[], "echo planted > \"$(git rev-parse --git-common-dir)/hooks/pre-commit\"");
     assert!(!planted.status.success(), "{}", show(&planted));
     assert_eq!(hooks_and_config(&main.join(".git")), before);
     assert_eq!(fs::read(workspace.join(".git"))?, gitfile);
-    assert!(
-        !place
-            .run(&[], "echo 'gitdir: /nowhere' > .git")
-            .status
-            .success()
-    );
+    assert!(!place.run(&[], "echo 'gitdir: /nowhere' > .git").status.success());
     assert_eq!(fs::read(workspace.join(".git"))?, gitfile);
     DONE
 }
@@ -176,43 +125,22 @@ fn git_works_in_a_submodule(place: &Place, _: &Ground) -> Outcome {
     }
     let library = repository(place, "library");
     let workspace = repository(place, "home/project");
-    git(
-        place,
-        &workspace,
-        &[
-            "submodule",
-            "--quiet",
-            "add",
-            library.to_str().unwrap(),
-            "sub",
-        ],
-    );
+    git(place, &workspace, &["submodule", "--quiet", "add", library.to_str().unwrap(), "sub"]);
     git(place, &workspace, &["commit", "--quiet", "-m", "Submodule"]);
     let module = workspace.join(".git/modules/sub");
-    let before = (
-        hooks_and_config(&module),
-        fs::read(workspace.join("sub/.git"))?,
-    );
+    let before = (hooks_and_config(&module), fs::read(workspace.join("sub/.git"))?);
     let script = "set -e; cd sub; echo second > second; git add .; git commit --quiet -m InSub; git fetch --quiet; \
                   cd ..; git add sub; git commit --quiet -m Bump";
     expect_status(&place.run(&[], script), 0);
     assert!(log(place, &workspace.join("sub")).contains("InSub"));
     assert!(log(place, &workspace).contains("Bump"));
-    for plant in [
-        "echo x > .git/modules/sub/hooks/pre-commit",
-        "echo x >> .git/modules/sub/config",
-        "echo x > sub/.git",
-    ] {
+    for plant in
+        ["echo x > .git/modules/sub/hooks/pre-commit", "echo x >> .git/modules/sub/config", "echo x > sub/.git"]
+    {
         let output = place.run(&[], plant);
         assert!(!output.status.success(), "{plant}: {}", show(&output));
     }
-    assert_eq!(
-        (
-            hooks_and_config(&module),
-            fs::read(workspace.join("sub/.git"))?
-        ),
-        before
-    );
+    assert_eq!((hooks_and_config(&module), fs::read(workspace.join("sub/.git"))?), before);
     DONE
 }
 
@@ -261,26 +189,12 @@ const CRATE: &str = "ringfence-ntsec";
 
 fn a_crate_of_this_project_builds_and_passes_its_tests(place: &Place, _: &Ground) -> Outcome {
     let cargo = PathBuf::from(env!("CARGO"));
-    let cargo_home =
-        std::env::var_os("CARGO_HOME").map_or_else(|| home().join(".cargo"), PathBuf::from);
-    let readable = place
-        .command("test")
-        .arg("-x")
-        .arg(&cargo)
-        .arg("-a")
-        .arg("-r")
-        .arg(&cargo_home)
-        .status()?;
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home().join(".cargo"), PathBuf::from);
+    let readable = place.command("test").arg("-x").arg(&cargo).arg("-a").arg("-r").arg(&cargo_home).status()?;
     if !readable.success() {
-        return skip(format!(
-            "the toolchain is in {}, which this user may not read",
-            cargo.display()
-        ));
+        return skip(format!("the toolchain is in {}, which this user may not read", cargo.display()));
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .ok_or("no workspace above this crate")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("no workspace above this crate")?;
     for part in ["Cargo.toml", "Cargo.lock", "crates", "xtask"] {
         copy(&root.join(part), &place.workspace().join(part));
     }
@@ -291,46 +205,25 @@ fn a_crate_of_this_project_builds_and_passes_its_tests(place: &Place, _: &Ground
         .arg(&cargo)
         .args(["test", "--offline", "--locked", "--package", CRATE])
         .env("CARGO_HOME", &cargo_home)
-        .env(
-            "RUSTUP_HOME",
-            std::env::var_os("RUSTUP_HOME").map_or_else(|| home().join(".rustup"), PathBuf::from),
-        )
+        .env("RUSTUP_HOME", std::env::var_os("RUSTUP_HOME").map_or_else(|| home().join(".rustup"), PathBuf::from))
         .output()?;
     expect_status(&output, 0);
-    assert!(
-        stdout(&output).contains("test result: ok."),
-        "{}",
-        show(&output)
-    );
+    assert!(stdout(&output).contains("test result: ok."), "{}", show(&output));
     assert!(place.workspace().join("target/debug").exists());
-    assert_eq!(
-        names(&cargo_home),
-        before,
-        "the run left something in cargo's home"
-    );
+    assert_eq!(names(&cargo_home), before, "the run left something in cargo's home");
     // The toolchain was readable and must not have been writable.
     let planted = cargo_home.join("planted");
     let output = place.run(&[], &format!("echo x > {}", planted.display()));
-    assert!(
-        !output.status.success() && !planted.exists(),
-        "{}",
-        show(&output)
-    );
+    assert!(!output.status.success() && !planted.exists(), "{}", show(&output));
     DONE
 }
 
 fn home() -> PathBuf {
-    std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default()
+    std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default()
 }
 
 fn names(directory: &Path) -> Vec<std::ffi::OsString> {
-    let mut names: Vec<_> = fs::read_dir(directory)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
+    let mut names: Vec<_> = fs::read_dir(directory).unwrap().flatten().map(|entry| entry.file_name()).collect();
     names.sort();
     names
 }
@@ -338,11 +231,7 @@ fn names(directory: &Path) -> Vec<std::ffi::OsString> {
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from)
-            .unwrap()
-            .flatten()
-            .filter(|entry| entry.file_name() != "target")
-        {
+        for entry in fs::read_dir(from).unwrap().flatten().filter(|entry| entry.file_name() != "target") {
             copy(&entry.path(), &to.join(entry.file_name()));
         }
     } else {
@@ -412,16 +301,9 @@ fn a_python_suite_passes(place: &Place, _: &Ground) -> Outcome {
     };
     place.write("home/project/suite.py", PYTHON_SUITE);
     // The control: outside, the one test that expects to be held is the one that fails.
-    let outside = place
-        .command(python)
-        .args(["suite.py", "Suite.test_no_way_out"])
-        .output()?;
+    let outside = place.command(python).args(["suite.py", "Suite.test_no_way_out"]).output()?;
     assert!(!outside.status.success(), "{}", show(&outside));
-    let output = place
-        .ringfence(["run", "--quiet", "--"])
-        .arg(python)
-        .args(["-m", "unittest", "suite"])
-        .output()?;
+    let output = place.ringfence(["run", "--quiet", "--"]).arg(python).args(["-m", "unittest", "suite"]).output()?;
     expect_status(&output, 0);
     DONE
 }
@@ -435,10 +317,7 @@ fn a_c_program_builds_and_runs(place: &Place, _: &Ground) -> Outcome {
         "all: sum\n\t./sum 1 2 > result\nsum: main.o add.o\n\tcc -o $@ $^\n%.o: %.c add.h\n\tcc -O2 -Wall -Werror -c $<\n",
     );
     place.write("home/project/add.h", "int add(int, int);\n");
-    place.write(
-        "home/project/add.c",
-        "#include \"add.h\"\nint add(int a, int b) { return a + b; }\n",
-    );
+    place.write("home/project/add.c", "#include \"add.h\"\nint add(int a, int b) { return a + b; }\n");
     place.write(
         "home/project/main.c",
         "#include <stdio.h>\n#include <stdlib.h>\n#include \"add.h\"\n\

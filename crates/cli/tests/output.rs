@@ -1,6 +1,9 @@
 //! What `run`, `plan` and `log` print, and to whom.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test may fail this way, in its helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail this way, in its helpers too"
+)]
 
 mod common;
 
@@ -14,7 +17,10 @@ fn can_run(project: &Project) -> bool {
     let able = output.status.success();
     if !able {
         let reason = stderr(&output);
-        assert!(reason.contains("error[no-mechanism]") || reason.contains("error[not-enforced]"), "{reason}");
+        assert!(
+            reason.contains("error[no-mechanism]") || reason.contains("error[not-enforced]"),
+            "{reason}"
+        );
         eprintln!("skipped: {reason}");
     }
     able

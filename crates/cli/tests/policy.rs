@@ -1,6 +1,9 @@
 //! `ringfence policy` and `ringfence why`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test may fail this way, in its helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail this way, in its helpers too"
+)]
 
 mod common;
 

@@ -308,7 +308,7 @@ pub enum SddlProblem {
     /// A syntax error in a conditional expression (MS-DTYP §2.5.1.1).
     #[error("syntax error in the condition")]
     BadCondition,
-    /// Parentheses deeper than [`Limits`](SddlProblem::TooDeep) allow.
+    /// Parentheses, braces or negations deeper than 64 levels.
     #[error("the condition is nested deeper than 64 levels")]
     TooDeep,
     /// A resource attribute (`RA`) that does not parse (MS-DTYP §2.5.1.1).

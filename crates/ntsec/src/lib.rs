@@ -14,10 +14,10 @@
 //! | What happens on a volume? | [`volume::Volume`] |
 //!
 //! ```
-//! use ringfence_ntsec::{AccessCheck, AccessMask, ObjectType, SecurityDescriptor, Sid, Token};
+//! use ringfence_ntsec::{AccessCheck, AccessMask, ObjectType, SecurityDescriptor, Sid, Token, well_known};
 //!
 //! let user: Sid = "S-1-5-21-1-2-3-1001".parse()?;
-//! let token = Token::builder(user).build();
+//! let token = Token::builder(user).group(well_known::EVERYONE).build();
 //! let descriptor: SecurityDescriptor = "O:SYG:SYD:(A;;FR;;;WD)".parse()?;
 //! let check = AccessCheck::new(&token, &descriptor, ObjectType::File);
 //! assert!(check.allows(AccessMask::FILE_READ_DATA));

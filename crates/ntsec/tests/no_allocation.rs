@@ -1,4 +1,5 @@
 //! The check's common path does not allocate: counted, not assumed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,4 +1,5 @@
 //! Laws that hold for every token, descriptor and mask.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -2,6 +2,7 @@
 //! really write-restricted ones, which settles the readings of WRITE_RESTRICTED on the machine at hand.
 //!
 //! On Windows: `cargo test -p ringfence-ntsec --test real_access_check -- --nocapture`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(windows)]
 
 #[allow(
@@ -51,6 +52,15 @@ fn desired(rng: &mut Rng) -> AccessMask {
     } else {
         common::mask(rng)
     }
+}
+
+/// From `least` to `most` SIDs, each once: the system may refuse a list that repeats itself.
+fn distinct(rng: &mut Rng, least: usize, most: usize, pool: &[Sid]) -> Vec<Sid> {
+    let count = least + rng.below(most - least + 1);
+    let mut sids: Vec<Sid> = (0..count).map(|_| *rng.choose(pool)).collect();
+    sids.sort();
+    sids.dedup();
+    sids
 }
 
 struct Case {
@@ -133,10 +143,8 @@ fn restricted_tokens_agree() {
     let mut rng = Rng(2);
     for round in 0..8 {
         let pool = pool(&base);
-        let deny_only: Vec<Sid> = (0..rng.below(3)).map(|_| *rng.choose(&pool)).collect();
-        let mut restricting: Vec<Sid> = (0..=rng.below(5)).map(|_| *rng.choose(&pool)).collect();
-        restricting.sort();
-        restricting.dedup();
+        let deny_only = distinct(&mut rng, 0, 2, &pool);
+        let restricting = distinct(&mut rng, 1, 5, &pool);
         let made = real.restrict(0, &deny_only, &restricting).unwrap();
         let model = base.restrict(&Restriction {
             deny_only,
@@ -216,6 +224,15 @@ fn which_reading_of_write_restricted_holds() {
     println!(
         "WRITE_RESTRICTED covers, for a directory: {}",
         ObjectType::Directory.describe(covered)
+    );
+
+    let owned = SecurityDescriptor::new(*base.user(), *base.primary_group(), Acl::new());
+    let implied = caller
+        .access_check(&owned, AccessMask::MAXIMUM_ALLOWED, ObjectType::File)
+        .unwrap();
+    println!(
+        "an owner that is no restricting SID has: {}",
+        ObjectType::File.describe(implied)
     );
 
     let mut holds = WriteReading::ALL.map(|reading| (reading, true));

@@ -7,6 +7,7 @@
 //! - MAXIMUM_ALLOWED: Samba lets any denial win whatever the order, ignores OWNER RIGHTS, and gives nothing for a NULL DACL;
 //! - ACCESS_SYSTEM_SECURITY with a NULL DACL: Samba grants it without the privilege;
 //! - OWNER RIGHTS together with denials: Samba applies the former after the walk instead of in their place.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -172,9 +173,10 @@ fn comparable(descriptor: &SecurityDescriptor, token: &Token, desired: AccessMas
             descriptor.owner.as_ref().is_some_and(holds) && denied.intersects(implied);
         return descriptor.dacl != AclState::Null && !speaks_of_owner && !implied_and_denied;
     }
-    let sacl_of_unprotected =
-        descriptor.dacl == AclState::Null && desired.contains(AccessMask::ACCESS_SYSTEM_SECURITY);
-    !sacl_of_unprotected && !(speaks_of_owner && !denied.is_empty())
+    let unprotected = descriptor.dacl == AclState::Null;
+    let sacl_of_unprotected = unprotected && desired.contains(AccessMask::ACCESS_SYSTEM_SECURITY);
+    let owner_and_denials = speaks_of_owner && !denied.is_empty();
+    !(sacl_of_unprotected || owner_and_denials)
 }
 
 #[test]

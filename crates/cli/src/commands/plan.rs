@@ -103,7 +103,6 @@ fn rules(rules: &[PlannedRule]) -> Table {
         };
         table.row([
             Cell::new(planned.rule.as_str()),
-            Cell::new(format!("{}{accepted}", planned.holds)).style(strength(&planned.holds)),
             Cell::new(
                 planned
                     .origin
@@ -111,6 +110,7 @@ fn rules(rules: &[PlannedRule]) -> Table {
                     .map_or_else(String::new, ToString::to_string),
             )
             .style(QUIET),
+            Cell::new(format!("{}{accepted}", planned.holds)).style(strength(&planned.holds)),
         ]);
         table.note(Cell::new(&planned.asked).style(QUIET));
     }

@@ -8,6 +8,7 @@ use anstyle::Style;
 use ringfence::{Facts, Invocation, Plan, State};
 use ringfence_policy::RuleId;
 use ringfence_probe::judge::{Fence, Verdict, judge};
+use ringfence_probe::stage::Stage;
 use ringfence_probe::{Probe, catalogue};
 use serde::Serialize;
 
@@ -20,7 +21,11 @@ use crate::request;
 /// Judges every probe that was asked for; the exit status is 1 unless everything that is promised held.
 pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
     let stage = |source| Failure::Stage { source };
-    let weak = weak_rules(arguments.mechanism)?;
+    let base = Base::make().map_err(stage)?;
+    let weak = weak_rules(
+        arguments.mechanism,
+        &Stage::build(&base.0, None).map_err(stage)?,
+    )?;
     let mut flags = vec![format!("--mechanism={}", arguments.mechanism.as_str())];
     // A rule that is not held here would have every run refused. What it leaves open is shown, and not counted as held.
     flags.extend(weak.iter().map(|rule| format!("--accept-degraded={rule}")));
@@ -28,7 +33,6 @@ pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
         program: std::env::current_exe().map_err(stage)?,
         flags,
     };
-    let base = Base::make().map_err(stage)?;
     let wanted = |probe: &&Probe| {
         arguments
             .filter
@@ -167,23 +171,24 @@ fn excuse(probe: &Probe, mechanism: Mechanism, weak: &[RuleId]) -> Option<String
         })
 }
 
-/// The rules of the default policy that this machine does not hold by its kernel.
-fn weak_rules(mechanism: Mechanism) -> Result<Vec<RuleId>, Failure> {
+/// The rules of the default policy that this machine does not hold by its kernel, in a project such as the probes find.
+fn weak_rules(mechanism: Mechanism, stage: &Stage) -> Result<Vec<RuleId>, Failure> {
     let state = State::open()?;
-    let policy = request::default_policy()?;
+    let policy = request::default_policy(&stage.workspace())?;
     let mut invocation = Invocation::here(vec!["true".into()])?;
+    invocation.workspace = stage.workspace();
+    invocation.directory = stage.workspace();
     invocation.mechanism = run::mechanism(mechanism);
     let plan = Plan::resolve(
         &policy,
         &Facts::probe(&policy, &invocation, &state)?,
         &invocation,
     )?;
-    Ok(plan
+    let weak = plan
         .rules()
         .iter()
-        .filter(|planned| !planned.holds.is_kernel())
-        .map(|planned| planned.rule)
-        .collect())
+        .filter(|planned| !planned.holds.is_kernel());
+    Ok(weak.map(|planned| planned.rule).collect())
 }
 
 /// How far the probes are, on a terminal only.

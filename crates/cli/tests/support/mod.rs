@@ -18,15 +18,11 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use ringfence_probe::stage::Account;
 
 /// An ordinary user that no system gives out, without an entry in the user database.
-const ORDINARY: Account = Account {
-    user: 64_999,
-    group: 64_999,
-};
+const ORDINARY: Account = Account { user: 64_999, group: 64_999 };
 
 /// The program under test; `RINGFENCE_UNDER_TEST` names another, such as an installed one.
 pub(crate) fn program() -> PathBuf {
-    std::env::var_os("RINGFENCE_UNDER_TEST")
-        .map_or_else(|| env!("CARGO_BIN_EXE_ringfence").into(), PathBuf::from)
+    std::env::var_os("RINGFENCE_UNDER_TEST").map_or_else(|| env!("CARGO_BIN_EXE_ringfence").into(), PathBuf::from)
 }
 
 /// A directory for the tests of one file, gone afterwards, which every user can reach and which is not in `/tmp`: a run
@@ -44,17 +40,9 @@ impl Ground {
             Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
             Some(PathBuf::from("/var/tmp")),
         ];
-        let base = candidates
-            .into_iter()
-            .flatten()
-            .find(|path| !path.starts_with("/tmp") && everybody_reaches(path));
-        let base = base.expect(
-            "a directory outside /tmp that every user can reach; name one in RINGFENCE_TEST_DIR",
-        );
-        let directory = tempfile::Builder::new()
-            .prefix("ringfence-")
-            .tempdir_in(base)
-            .unwrap();
+        let base = candidates.into_iter().flatten().find(|path| !path.starts_with("/tmp") && everybody_reaches(path));
+        let base = base.expect("a directory outside /tmp that every user can reach; name one in RINGFENCE_TEST_DIR");
+        let directory = tempfile::Builder::new().prefix("ringfence-").tempdir_in(base).unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let program = ringfence_probe::judge::publish(&program(), directory.path()).unwrap();
         Self { directory, program }
@@ -66,19 +54,12 @@ impl Ground {
 }
 
 fn everybody_reaches(path: &Path) -> bool {
-    path.ancestors().all(|path| {
-        path.metadata()
-            .is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
-    })
+    path.ancestors().all(|path| path.metadata().is_ok_and(|metadata| metadata.mode() & 0o001 != 0))
 }
 
 /// Whom the tests run as, with a word for it: the caller, and if that is root also an ordinary user.
 pub(crate) fn accounts() -> Vec<(&'static str, Option<Account>)> {
-    if is_root() {
-        vec![("root", None), ("user", Some(ORDINARY))]
-    } else {
-        vec![("user", None)]
-    }
+    if is_root() { vec![("root", None), ("user", Some(ORDINARY))] } else { vec![("user", None)] }
 }
 
 pub(crate) fn is_root() -> bool {
@@ -100,16 +81,9 @@ impl Place {
 
     /// The same below another directory than the ground.
     pub(crate) fn below(base: &Path, ground: &Ground, account: Option<Account>) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("place-")
-            .tempdir_in(base)
-            .unwrap();
+        let directory = tempfile::Builder::new().prefix("place-").tempdir_in(base).unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let place = Self {
-            directory,
-            account,
-            program: ground.program.clone(),
-        };
+        let place = Self { directory, account, program: ground.program.clone() };
         for path in [place.home(), place.workspace()] {
             fs::create_dir_all(&path).unwrap();
         }
@@ -142,10 +116,7 @@ impl Place {
     }
 
     pub(crate) fn uid(&self) -> u32 {
-        self.account.map_or_else(
-            || fs::metadata("/proc/self").unwrap().uid(),
-            |account| account.user,
-        )
+        self.account.map_or_else(|| fs::metadata("/proc/self").unwrap().uid(), |account| account.user)
     }
 
     /// Writes a file, with its directories, as the user that the place belongs to.
@@ -182,10 +153,7 @@ impl Place {
     }
 
     /// `ringfence` with these arguments.
-    pub(crate) fn ringfence(
-        &self,
-        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
-    ) -> Command {
+    pub(crate) fn ringfence(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = self.command(&self.program);
         command.args(arguments);
         command
@@ -205,10 +173,7 @@ impl Place {
 }
 
 fn give(path: &Path, account: Account) {
-    if path
-        .symlink_metadata()
-        .is_ok_and(|metadata| !metadata.is_symlink())
-    {
+    if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
         chown(path, Some(account.user), Some(account.group)).unwrap();
         for entry in fs::read_dir(path).into_iter().flatten() {
             give(&entry.unwrap().path(), account);
@@ -218,9 +183,7 @@ fn give(path: &Path, account: Account) {
 
 /// A Python that every user can start: one in somebody's home is for its owner.
 pub(crate) fn python() -> Option<&'static str> {
-    ["/usr/bin/python3", "/usr/local/bin/python3"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
+    ["/usr/bin/python3", "/usr/local/bin/python3"].into_iter().find(|path| Path::new(path).exists())
 }
 
 /// Standard output and error and the status, for a message.
@@ -268,9 +231,7 @@ pub(crate) fn run_cases(cases: &[(&'static str, Case)]) -> ExitCode {
         }
     }
     if !is_root() {
-        trials.push(Trial::ignorable_test("root", || {
-            skip("every case runs also as root when the caller is root")
-        }));
+        trials.push(Trial::ignorable_test("root", || skip("every case runs also as root when the caller is root")));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     let _ = fs::remove_dir_all(ground.path());

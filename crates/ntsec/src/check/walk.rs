@@ -157,9 +157,6 @@ impl Walk<'_> {
         } else {
             &ace.sid
         };
-        let fingerprint = sid.fingerprint();
-        sets.iter()
-            .flatten()
-            .any(|set| set.contains_hashed(sid, fingerprint))
+        sets.iter().flatten().any(|set| set.contains(sid))
     }
 }

@@ -94,10 +94,23 @@ pub(super) const ACL_FLAGS: &[(&str, Control, Control)] = &[
 /// A DACL that is present and NULL.
 pub(super) const NULL_ACL: &str = "NO_ACCESS_CONTROL";
 
-/// Finds a two-letter word.
+/// Finds a word of one or two letters, in any case.
 pub(super) fn word<T: Copy>(table: &[(&str, T)], text: &[u8]) -> Option<T> {
+    let wanted = key(text)?;
     table
         .iter()
-        .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(text))
+        .find(|(name, _)| key(name.as_bytes()) == Some(wanted))
         .map(|(_, value)| *value)
+}
+
+/// A word as a number, so that looking it up is a comparison of numbers.
+fn key(text: &[u8]) -> Option<u16> {
+    match *text {
+        [first, second] => Some(u16::from_be_bytes([
+            first.to_ascii_uppercase(),
+            second.to_ascii_uppercase(),
+        ])),
+        [first] => Some(u16::from(first.to_ascii_uppercase())),
+        _ => None,
+    }
 }

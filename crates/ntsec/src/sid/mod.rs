@@ -20,6 +20,8 @@ use crate::reader::Reader;
 pub struct Sid {
     /// 48 bits.
     authority: u64,
+    /// A word that differs for most pairs of SIDs: one comparison tells nearly all strangers apart.
+    fingerprint: u32,
     count: u8,
     sub_authorities: [u32; Sid::MAX_SUB_AUTHORITIES],
 }
@@ -57,10 +59,26 @@ impl Sid {
             array[at] = sub_authorities[at];
             at += 1;
         }
+        Self::complete(authority, at as u8, array)
+    }
+
+    /// The SID of these parts; the sub-authorities beyond `count` are zero.
+    const fn complete(
+        authority: u64,
+        count: u8,
+        sub_authorities: [u32; Self::MAX_SUB_AUTHORITIES],
+    ) -> Self {
+        let last = sub_authorities[if count == 0 { 0 } else { count as usize - 1 }];
+        let fingerprint = last.wrapping_mul(0x9e37_79b1)
+            ^ sub_authorities[1].rotate_left(9)
+            ^ sub_authorities[0].rotate_left(20)
+            ^ (authority as u32) << 8
+            ^ count as u32;
         Sid {
             authority,
-            count: at as u8,
-            sub_authorities: array,
+            fingerprint,
+            count,
+            sub_authorities,
         }
     }
 
@@ -84,17 +102,19 @@ impl Sid {
     /// # Errors
     /// The SID has 15 sub-authorities already.
     pub fn with_rid(&self, rid: u32) -> Result<Self, Error> {
-        let mut longer = *self;
-        let place = longer
-            .sub_authorities
-            .get_mut(usize::from(self.count))
-            .ok_or(Error::TooManySubAuthorities {
+        let mut sub_authorities = self.sub_authorities;
+        let place = sub_authorities.get_mut(usize::from(self.count)).ok_or(
+            Error::TooManySubAuthorities {
                 offset: 0,
                 found: Self::MAX_SUB_AUTHORITIES + 1,
-            })?;
+            },
+        )?;
         *place = rid;
-        longer.count += 1;
-        Ok(longer)
+        Ok(Self::complete(
+            self.authority,
+            self.count + 1,
+            sub_authorities,
+        ))
     }
 
     /// Whether the first sub-authorities are `prefix` and the authority is the same.
@@ -161,15 +181,11 @@ impl Sid {
             .take(6)?
             .iter()
             .fold(0, |value, &byte| value << 8 | u64::from(byte));
-        let mut sid = Sid {
-            authority,
-            count,
-            sub_authorities: [0; Self::MAX_SUB_AUTHORITIES],
-        };
-        for sub_authority in &mut sid.sub_authorities[..usize::from(count)] {
+        let mut sub_authorities = [0; Self::MAX_SUB_AUTHORITIES];
+        for sub_authority in &mut sub_authorities[..usize::from(count)] {
             *sub_authority = reader.u32()?;
         }
-        Ok(sid)
+        Ok(Self::complete(authority, count, sub_authorities))
     }
 
     /// Reads a SID that fills `bytes`.
@@ -188,21 +204,16 @@ impl Sid {
         }
     }
 
-    /// A word that differs for most pairs of SIDs: one comparison tells nearly all strangers apart.
+    /// Equal SIDs have equal fingerprints.
     pub(crate) fn fingerprint(&self) -> u32 {
-        let last = self.sub_authorities
-            [usize::from(self.count.saturating_sub(1)) % Self::MAX_SUB_AUTHORITIES];
-        last.wrapping_mul(0x9e37_79b1)
-            ^ self.sub_authorities[1].rotate_left(9)
-            ^ self.sub_authorities[0].rotate_left(20)
-            ^ (self.authority as u32) << 8
-            ^ u32::from(self.count)
+        self.fingerprint
     }
 }
 
 impl PartialEq for Sid {
     fn eq(&self, other: &Self) -> bool {
-        self.count == other.count
+        self.fingerprint == other.fingerprint
+            && self.count == other.count
             && self.authority == other.authority
             && self.sub_authorities() == other.sub_authorities()
     }
@@ -273,46 +284,56 @@ pub(crate) fn parse_prefix(text: &[u8]) -> Result<(Sid, usize), Error> {
     let authority = number(text, &mut at)
         .filter(|value| value >> 48 == 0)
         .ok_or(Error::sddl(at, SddlProblem::BadAuthority))?;
-    let mut sid = Sid {
-        authority,
-        count: 0,
-        sub_authorities: [0; Sid::MAX_SUB_AUTHORITIES],
-    };
+    let mut sub_authorities = [0; Sid::MAX_SUB_AUTHORITIES];
+    let mut count = 0_u8;
     while text.get(at) == Some(&b'-') {
         at += 1;
         let start = at;
         let value = number(text, &mut at)
             .and_then(|value| u32::try_from(value).ok())
             .ok_or(Error::sddl(start, SddlProblem::BadSubAuthority))?;
-        let place = sid
-            .sub_authorities
-            .get_mut(usize::from(sid.count))
+        let place = sub_authorities
+            .get_mut(usize::from(count))
             .ok_or(Error::sddl(start, SddlProblem::TooManySubAuthorities))?;
         *place = value;
-        sid.count += 1;
+        count += 1;
     }
-    Ok((sid, at))
+    Ok((Sid::complete(authority, count, sub_authorities), at))
 }
 
 /// A decimal or `0x` hexadecimal number; `None` if there is no digit or it exceeds 64 bits.
 pub(crate) fn number(text: &[u8], at: &mut usize) -> Option<u64> {
-    let (radix, start) = match text.get(*at..) {
-        Some([b'0', b'x' | b'X', ..]) => (16, *at + 2),
-        _ => (10, *at),
-    };
-    let mut value = 0_u64;
+    if let Some([b'0', b'x' | b'X', ..]) = text.get(*at..) {
+        return hexadecimal(text, at);
+    }
+    let start = *at;
     let mut position = start;
+    let mut value = 0_u64;
     while let Some(digit) = text
         .get(position)
-        .and_then(|&byte| char::from(byte).to_digit(radix))
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|digit| *digit < 10)
+    {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+        position += 1;
+    }
+    *at = position;
+    (position > start).then_some(value)
+}
+
+fn hexadecimal(text: &[u8], at: &mut usize) -> Option<u64> {
+    let start = *at + 2;
+    let mut position = start;
+    let mut value = 0_u64;
+    while let Some(digit) = text
+        .get(position)
+        .and_then(|&byte| char::from(byte).to_digit(16))
     {
         // In SDDL a hexadecimal number may be followed by the section `D:`.
-        if radix == 16 && position > start && text.get(position + 1) == Some(&b':') {
+        if position > start && text.get(position + 1) == Some(&b':') {
             break;
         }
-        value = value
-            .checked_mul(u64::from(radix))?
-            .checked_add(u64::from(digit))?;
+        value = value.checked_mul(16)?.checked_add(u64::from(digit))?;
         position += 1;
     }
     if position == start {

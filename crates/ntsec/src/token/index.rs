@@ -3,40 +3,30 @@
 use super::{GroupAttributes, TokenBuilder};
 use crate::{Sid, well_known};
 
-/// A set of SIDs: one word per SID tells nearly all strangers apart without touching the SIDs themselves.
+/// A set of SIDs. A filter of 256 bits answers for nearly all strangers without a look at the SIDs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SidIndex {
-    fingerprints: Vec<u32>,
+    filter: [u64; 4],
     sids: Vec<Sid>,
 }
 
 impl SidIndex {
     fn push(&mut self, sid: Sid) {
-        self.fingerprints.push(sid.fingerprint());
+        let (word, bit) = filter_place(&sid);
+        self.filter[word] |= bit;
         self.sids.push(sid);
     }
 
     pub(crate) fn contains(&self, sid: &Sid) -> bool {
-        self.contains_hashed(sid, sid.fingerprint())
-    }
-
-    /// As [`SidIndex::contains`], with the fingerprint that the caller computed once for several sets.
-    pub(crate) fn contains_hashed(&self, sid: &Sid, fingerprint: u32) -> bool {
-        // Two passes: the first is a plain scan of words, which the compiler turns into vector instructions.
-        let suspect = self
-            .fingerprints
-            .iter()
-            .fold(false, |found, word| found | (*word == fingerprint));
-        suspect && self.sids.contains(sid)
+        let (word, bit) = filter_place(sid);
+        self.filter[word] & bit != 0 && self.sids.contains(sid)
     }
 }
 
-impl FromIterator<Sid> for SidIndex {
-    fn from_iter<I: IntoIterator<Item = Sid>>(sids: I) -> Self {
-        let mut index = SidIndex::default();
-        sids.into_iter().for_each(|sid| index.push(sid));
-        index
-    }
+/// The word of the filter, and the bit in it, that stand for a SID.
+fn filter_place(sid: &Sid) -> (usize, u64) {
+    let hash = sid.fingerprint().wrapping_mul(0x85eb_ca6b) >> 24;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// The sets that the passes of an access check look into.

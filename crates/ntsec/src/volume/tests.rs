@@ -558,9 +558,14 @@ fn a_recursive_set_is_idempotent_and_its_undo_is_complete() {
             AceFlags::INHERIT_ALL,
         )
         .unwrap();
-    volume
+    let stopped = volume
         .set_dacl_tree(&user(), "\\work\\ours", dacl, false)
         .unwrap();
+    assert_eq!(
+        stopped.changed.len() + stopped.unchanged.len(),
+        2,
+        "{stopped:?}"
+    );
     assert_eq!(volume.ringfence_residue().count(), 2);
 }
 

@@ -11,11 +11,12 @@ use ringfence_ntsec::{
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Security::{
     AccessCheck, CreateRestrictedToken, DuplicateTokenEx, GENERIC_MAPPING, GetLengthSid,
-    GetTokenInformation, IsTokenRestricted, PRIVILEGE_SET, PSID, SID_AND_ATTRIBUTES,
-    SecurityImpersonation, TOKEN_ALL_ACCESS, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS,
-    TOKEN_MANDATORY_LABEL, TOKEN_MANDATORY_POLICY, TOKEN_OWNER, TOKEN_PRIMARY_GROUP,
-    TOKEN_PRIVILEGES, TOKEN_USER, TokenGroups, TokenImpersonation, TokenIntegrityLevel,
-    TokenMandatoryPolicy, TokenOwner, TokenPrimary, TokenPrimaryGroup, TokenPrivileges, TokenUser,
+    GetTokenInformation, IsTokenRestricted, LUID_AND_ATTRIBUTES, PRIVILEGE_SET, PSID,
+    SID_AND_ATTRIBUTES, SecurityImpersonation, TOKEN_ALL_ACCESS, TOKEN_GROUPS,
+    TOKEN_INFORMATION_CLASS, TOKEN_MANDATORY_LABEL, TOKEN_MANDATORY_POLICY, TOKEN_OWNER,
+    TOKEN_PRIMARY_GROUP, TOKEN_PRIVILEGES, TOKEN_USER, TokenGroups, TokenImpersonation,
+    TokenIntegrityLevel, TokenMandatoryPolicy, TokenOwner, TokenPrimary, TokenPrimaryGroup,
+    TokenPrivileges, TokenUser,
 };
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
@@ -117,68 +118,87 @@ impl RealToken {
 
     /// The token as the model sees it, without restricting SIDs (the caller knows those).
     pub(crate) fn describe(&self) -> io::Result<Token> {
-        // SAFETY (all blocks below): the buffer was filled by the system for the structure that it is read as, is aligned for
-        // it, and lives until the end of the statement; the SIDs in it point into the same buffer.
-        let user = self.query(TokenUser)?;
-        let mut builder =
-            Token::builder(unsafe { sid_at((*user.as_ptr().cast::<TOKEN_USER>()).User.Sid) });
-        // SAFETY: see above.
-        if unsafe { (*user.as_ptr().cast::<TOKEN_USER>()).User.Attributes } & 0x10 != 0 {
+        let (user, attributes) = self.read(TokenUser, |user: *const TOKEN_USER| {
+            // SAFETY: `read` passes a structure that the system filled; its SID lies in the same buffer.
+            unsafe { (sid_at((*user).User.Sid), (*user).User.Attributes) }
+        })?;
+        let mut builder = Token::builder(user);
+        if GroupAttributes::from_bits_retain(attributes)
+            .contains(GroupAttributes::USE_FOR_DENY_ONLY)
+        {
             builder = builder.user_deny_only();
         }
-        let groups = self.query(TokenGroups)?;
-        let groups_start = groups.as_ptr().cast::<TOKEN_GROUPS>();
-        // SAFETY: see above; the array has as many entries as the count says.
-        let entries = unsafe {
-            std::slice::from_raw_parts(
-                (&raw const (*groups_start).Groups).cast::<SID_AND_ATTRIBUTES>(),
-                (*groups_start).GroupCount as usize,
-            )
-        };
-        for entry in entries {
-            let attributes = GroupAttributes::from_bits_retain(entry.Attributes);
-            // SAFETY: see above.
-            let group = Group {
-                sid: unsafe { sid_at(entry.Sid) },
-                attributes,
+        let groups = self.read(TokenGroups, |groups: *const TOKEN_GROUPS| {
+            // SAFETY: as above; the array has as many entries as the count says.
+            let entries = unsafe {
+                let first = (&raw const (*groups).Groups).cast::<SID_AND_ATTRIBUTES>();
+                std::slice::from_raw_parts(first, (*groups).GroupCount as usize)
             };
-            if !attributes.contains(GroupAttributes::INTEGRITY) {
-                builder = builder.group_with(group.sid, group.attributes);
+            let group = |entry: &SID_AND_ATTRIBUTES| {
+                // SAFETY: as above.
+                let sid = unsafe { sid_at(entry.Sid) };
+                Group {
+                    sid,
+                    attributes: GroupAttributes::from_bits_retain(entry.Attributes),
+                }
+            };
+            entries.iter().map(group).collect::<Vec<_>>()
+        })?;
+        // The integrity level is listed among the groups and is none.
+        for group in groups
+            .iter()
+            .filter(|group| !group.attributes.contains(GroupAttributes::INTEGRITY))
+        {
+            builder = builder.group_with(group.sid, group.attributes);
+        }
+        let privileges = self.read(TokenPrivileges, |privileges: *const TOKEN_PRIVILEGES| {
+            // SAFETY: as above; the array has as many entries as the count says.
+            let entries = unsafe {
+                let first = (&raw const (*privileges).Privileges).cast::<LUID_AND_ATTRIBUTES>();
+                std::slice::from_raw_parts(first, (*privileges).PrivilegeCount as usize)
+            };
+            entries
+                .iter()
+                .map(|entry| (entry.Luid.LowPart, entry.Attributes))
+                .collect::<Vec<_>>()
+        })?;
+        for (luid, attributes) in privileges {
+            if let Some(privilege) = Privilege::from_luid(luid) {
+                builder = builder.privilege_with(
+                    privilege,
+                    PrivilegeAttributes::from_bits_truncate(attributes),
+                );
             }
         }
-        let privileges = self.query(TokenPrivileges)?;
-        let privileges_start = privileges.as_ptr().cast::<TOKEN_PRIVILEGES>();
-        // SAFETY: see above.
-        let entries = unsafe {
-            std::slice::from_raw_parts(
-                (&raw const (*privileges_start).Privileges)
-                    .cast::<windows_sys::Win32::Security::LUID_AND_ATTRIBUTES>(),
-                (*privileges_start).PrivilegeCount as usize,
-            )
-        };
-        for entry in entries {
-            if let Some(privilege) = Privilege::from_luid(entry.Luid.LowPart) {
-                let state = PrivilegeAttributes::from_bits_truncate(entry.Attributes);
-                builder = builder.privilege_with(privilege, state);
-            }
-        }
-        let owner = self.query(TokenOwner)?;
-        // SAFETY: see above.
-        builder = builder.owner(unsafe { sid_at((*owner.as_ptr().cast::<TOKEN_OWNER>()).Owner) });
-        let group = self.query(TokenPrimaryGroup)?;
-        // SAFETY: see above.
-        let group_sid =
-            unsafe { sid_at((*group.as_ptr().cast::<TOKEN_PRIMARY_GROUP>()).PrimaryGroup) };
-        builder = builder.primary_group(group_sid);
-        let label = self.query(TokenIntegrityLevel)?;
-        // SAFETY: see above.
-        let level = unsafe { sid_at((*label.as_ptr().cast::<TOKEN_MANDATORY_LABEL>()).Label.Sid) };
+        builder = builder.owner(self.read(TokenOwner, |owner: *const TOKEN_OWNER| {
+            // SAFETY: as above.
+            unsafe { sid_at((*owner).Owner) }
+        })?);
+        builder = builder.primary_group(self.read(
+            TokenPrimaryGroup,
+            |group: *const TOKEN_PRIMARY_GROUP| {
+                // SAFETY: as above.
+                unsafe { sid_at((*group).PrimaryGroup) }
+            },
+        )?);
+        let label = self.read(
+            TokenIntegrityLevel,
+            |label: *const TOKEN_MANDATORY_LABEL| {
+                // SAFETY: as above.
+                unsafe { sid_at((*label).Label.Sid) }
+            },
+        )?;
         builder =
-            builder.integrity(IntegrityLevel::from_sid(&level).unwrap_or(IntegrityLevel::MEDIUM));
-        if let Ok(policy) = self.query(TokenMandatoryPolicy) {
-            // SAFETY: see above.
-            let bits = unsafe { (*policy.as_ptr().cast::<TOKEN_MANDATORY_POLICY>()).Policy };
-            builder = builder.mandatory_policy(MandatoryPolicy::from_bits_retain(bits));
+            builder.integrity(IntegrityLevel::from_sid(&label).unwrap_or(IntegrityLevel::MEDIUM));
+        let policy = self.read(
+            TokenMandatoryPolicy,
+            |policy: *const TOKEN_MANDATORY_POLICY| {
+                // SAFETY: as above.
+                unsafe { (*policy).Policy }
+            },
+        );
+        if let Ok(policy) = policy {
+            builder = builder.mandatory_policy(MandatoryPolicy::from_bits_retain(policy));
         }
         Ok(builder.build())
     }
@@ -223,11 +243,16 @@ impl RealToken {
         })
     }
 
-    fn query(&self, class: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<u64>> {
+    /// Hands the structure that the system fills for `class`, aligned and alive for the call, to `take`.
+    fn read<T, R>(
+        &self,
+        class: TOKEN_INFORMATION_CLASS,
+        take: impl FnOnce(*const T) -> R,
+    ) -> io::Result<R> {
         let mut needed = 0;
         // SAFETY: a null buffer of length zero asks for the size.
         unsafe { GetTokenInformation(self.0, class, ptr::null_mut(), 0, &mut needed) };
-        let mut buffer = vec![0_u64; (needed as usize).div_ceil(8).max(1)];
+        let mut buffer = vec![0_u64; (needed as usize).max(size_of::<T>()).div_ceil(8)];
         let length = (buffer.len() * 8) as u32;
         // SAFETY: the buffer has the length given.
         check(unsafe {
@@ -239,7 +264,7 @@ impl RealToken {
                 &mut needed,
             )
         })?;
-        Ok(buffer)
+        Ok(take(buffer.as_ptr().cast()))
     }
 }
 
