@@ -17,11 +17,7 @@ impl Files for Disk {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let profile = arguments
-        .next()
-        .unwrap_or_else(|| "workspace".into())
-        .to_string_lossy()
-        .into_owned();
+    let profile = arguments.next().unwrap_or_else(|| "workspace".into()).to_string_lossy().into_owned();
     let argv: Vec<OsString> = arguments.collect();
     let mut invocation = Invocation::here(argv)?;
     if std::env::var_os("LANDLOCK").is_some() {
@@ -36,12 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::var_os("LANDLOCK").is_some() {
         overrides.accept_degraded = ringfence_policy::RuleId::ALL.to_vec();
     }
-    let request = Request {
-        source: PolicySource::Profile(profile),
-        managed: None,
-        overrides,
-        anchors: &anchors,
-    };
+    let request = Request { source: PolicySource::Profile(profile), managed: None, overrides, anchors: &anchors };
     let policy = ringfence_policy::load(&request, &Disk)?;
     let state = State::open()?;
     let facts = Facts::probe(&policy, &invocation, &state)?;

@@ -19,10 +19,7 @@ pub fn compose(
     let mut variables = BTreeMap::new();
     for (name, value) in caller {
         // A name that is not UTF-8 matches no pattern.
-        if name
-            .to_str()
-            .is_some_and(|name| policy.pass.iter().any(|rule| rule.value.matches(name)))
-        {
+        if name.to_str().is_some_and(|name| policy.pass.iter().any(|rule| rule.value.matches(name))) {
             variables.insert(Text(name.clone()), Text(value.clone()));
         }
     }

@@ -14,9 +14,7 @@ pub enum Error {
     #[error("no command was given; write it after `--`, as in `ringfence run -- make`")]
     CommandEmpty,
     /// The command names no file that exists.
-    #[error(
-        "`{command}` was not found; give a path, or a name that is in the PATH which the policy passes"
-    )]
+    #[error("`{command}` was not found; give a path, or a name that is in the PATH which the policy passes")]
     CommandNotFound {
         /// The command as it was asked for.
         command: String,
@@ -84,9 +82,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There are more paths under a rule than the mechanism can carry.
-    #[error(
-        "{what} needs {count} entries, more than the {limit} that can be enforced; narrow the rule"
-    )]
+    #[error("{what} needs {count} entries, more than the {limit} that can be enforced; narrow the rule")]
     TooMany {
         /// What is too large.
         what: &'static str,
@@ -117,17 +113,13 @@ pub enum Error {
         advice: String,
     },
     /// No mechanism of this host can confine a command.
-    #[error(
-        "this host offers no mechanism that confines a command: {why}; `ringfence doctor` lists the reasons"
-    )]
+    #[error("this host offers no mechanism that confines a command: {why}; `ringfence doctor` lists the reasons")]
     NoMechanism {
         /// The reasons, one per mechanism.
         why: String,
     },
     /// A step of building the sandbox failed; the command was not started.
-    #[error(
-        "the sandbox could not be built: {step} failed: {source}; nothing was started (see `ringfence doctor`)"
-    )]
+    #[error("the sandbox could not be built: {step} failed: {source}; nothing was started (see `ringfence doctor`)")]
     Sandbox {
         /// The step, with its path where it has one.
         step: String,

@@ -121,10 +121,7 @@ impl HostFacts {
             return Ok(facts);
         }
         let facts = Self::probe();
-        let bytes = serde_json::to_vec(&facts).map_err(|source| Error::Encode {
-            what: "the host's facts",
-            source,
-        })?;
+        let bytes = serde_json::to_vec(&facts).map_err(|source| Error::Encode { what: "the host's facts", source })?;
         crate::state::replace(&path, &bytes)?;
         Ok(facts)
     }
@@ -137,64 +134,37 @@ impl HostFacts {
     /// The facts as lines for people.
     pub fn rows(&self) -> Vec<FactRow> {
         let landlock = match self.landlock_abi {
-            0 => "the kernel has no Landlock, or it is not among its active security modules"
-                .to_owned(),
+            0 => "the kernel has no Landlock, or it is not among its active security modules".to_owned(),
             abi => format!("ABI {abi}"),
         };
-        let row = |name, available, detail: &str| FactRow {
-            name,
-            available,
-            detail: detail.to_owned(),
-        };
+        let row = |name, available, detail: &str| FactRow { name, available, detail: detail.to_owned() };
         vec![
             row("kernel", true, &self.kernel),
-            row(
-                "namespaces",
-                self.namespaces.available,
-                &self.namespaces.detail,
-            ),
+            row("namespaces", self.namespaces.available, &self.namespaces.detail),
             row("landlock", self.landlock_abi > 0, &landlock),
             row("seccomp", self.seccomp.available, &self.seccomp.detail),
-            row(
-                "cgroup v2",
-                self.cgroup.directory.is_some(),
-                &self.cgroup.detail,
-            ),
+            row("cgroup v2", self.cgroup.directory.is_some(), &self.cgroup.detail),
         ]
     }
 }
 
 #[cfg(target_os = "linux")]
-fn take_survey(
-    policy: &Policy,
-    invocation: &Invocation,
-    state: &State,
-    carve: bool,
-) -> Result<Survey, Error> {
+fn take_survey(policy: &Policy, invocation: &Invocation, state: &State, carve: bool) -> Result<Survey, Error> {
     Survey::take(policy, invocation, state, carve)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn take_survey(_: &Policy, _: &Invocation, _: &State, _: bool) -> Result<Survey, Error> {
     let advice = "this system cannot enforce a plan yet".into();
-    Err(Error::Unsupported {
-        what: "looking at paths".into(),
-        advice,
-    })
+    Err(Error::Unsupported { what: "looking at paths".into(), advice })
 }
 
 impl Availability {
     pub(crate) fn yes(detail: impl Into<String>) -> Self {
-        Self {
-            available: true,
-            detail: detail.into(),
-        }
+        Self { available: true, detail: detail.into() }
     }
 
     pub(crate) fn no(detail: impl Into<String>) -> Self {
-        Self {
-            available: false,
-            detail: detail.into(),
-        }
+        Self { available: false, detail: detail.into() }
     }
 }

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 
 /// What would make a repository that a run brings into being execute code, or look for it elsewhere.
-pub(crate) const NAMES_OF_A_NEW_REPOSITORY: &[&str] =
-    &["commondir", "config", "config.worktree", "hooks"];
+pub(crate) const NAMES_OF_A_NEW_REPOSITORY: &[&str] = &["commondir", "config", "config.worktree", "hooks"];
 
 /// A repository of a workspace, as it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,45 +36,27 @@ impl Repository {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
-                return Err(Error::Survey {
-                    path: entry,
-                    source,
-                });
+                return Err(Error::Survey { path: entry, source });
             }
         };
         if metadata.is_dir() {
-            return Ok(Some(Self {
-                directory: entry.clone(),
-                common: entry.clone(),
-                entry,
-            }));
+            return Ok(Some(Self { directory: entry.clone(), common: entry.clone(), entry }));
         }
-        let unlinked = Self {
-            directory: entry.clone(),
-            common: entry.clone(),
-            entry: entry.clone(),
-        };
-        let Some(directory) =
-            read_pointer(&entry, "gitdir: ").and_then(|path| canonical(workspace, &path))
-        else {
+        let unlinked = Self { directory: entry.clone(), common: entry.clone(), entry: entry.clone() };
+        let Some(directory) = read_pointer(&entry, "gitdir: ").and_then(|path| canonical(workspace, &path)) else {
             return Ok(Some(unlinked));
         };
         if !points_back(&directory, &entry, workspace) {
             return Ok(Some(unlinked));
         }
-        let common = read_pointer(&directory.join("commondir"), "")
-            .and_then(|path| canonical(&directory, &path));
+        let common = read_pointer(&directory.join("commondir"), "").and_then(|path| canonical(&directory, &path));
         let common = match common {
             // A worktree's metadata lies at COMMON/worktrees/NAME; anything else is not git's doing.
             Some(common) if directory.parent() == Some(&common.join("worktrees")) => common,
             Some(_) => return Ok(Some(unlinked)),
             None => directory.clone(),
         };
-        Ok(Some(Self {
-            entry,
-            directory,
-            common,
-        }))
+        Ok(Some(Self { entry, directory, common }))
     }
 
     /// Directories that git must write; for an ordinary repository they lie in the workspace anyway.
@@ -100,9 +81,7 @@ impl Repository {
             let mut budget = MODULES;
             self.protect_modules(&self.common.join("modules"), &mut paths, &mut budget);
             for worktree in children(&self.common.join("worktrees")) {
-                paths.extend(
-                    ["gitdir", "commondir", "config.worktree"].map(|name| worktree.join(name)),
-                );
+                paths.extend(["gitdir", "commondir", "config.worktree"].map(|name| worktree.join(name)));
             }
             if let Some(hooks) = hooks_path(&self.common.join("config")) {
                 paths.extend(canonical(self.workspace(), &hooks));
@@ -137,10 +116,7 @@ impl Repository {
 }
 
 fn protect_directory(directory: &Path, paths: &mut Vec<PathBuf>) {
-    paths.extend(
-        ["hooks", "config", "config.worktree", "commondir", "gitdir"]
-            .map(|name| directory.join(name)),
-    );
+    paths.extend(["hooks", "config", "config.worktree", "commondir", "gitdir"].map(|name| directory.join(name)));
 }
 
 /// A worktree's metadata names its gitfile; a submodule's names its working tree.
@@ -168,10 +144,7 @@ fn value_of(text: &str, section: &str, key: &str) -> Option<String> {
     let mut found = None;
     for line in text.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[') {
-            inside = header
-                .trim_end_matches(']')
-                .trim()
-                .eq_ignore_ascii_case(section);
+            inside = header.trim_end_matches(']').trim().eq_ignore_ascii_case(section);
         } else if inside
             && let Some((name, value)) = line.split_once('=')
             && name.trim().eq_ignore_ascii_case(key)
@@ -189,9 +162,7 @@ fn read_pointer(file: &Path, prefix: &str) -> Option<PathBuf> {
         return None;
     }
     let text = std::fs::read_to_string(file).ok()?;
-    Some(PathBuf::from(
-        text.strip_prefix(prefix)?.trim_end_matches(['\n', '\r']),
-    ))
+    Some(PathBuf::from(text.strip_prefix(prefix)?.trim_end_matches(['\n', '\r'])))
 }
 
 fn canonical(base: &Path, path: &Path) -> Option<PathBuf> {
@@ -232,16 +203,8 @@ mod tests {
         write(&workspace.join(".git/HEAD"), "ref: refs/heads/main\n");
         let repository = Repository::find(&workspace).unwrap().unwrap();
         assert!(repository.writable().is_empty());
-        assert!(
-            repository
-                .protected()
-                .contains(&workspace.join(".git/hooks"))
-        );
-        assert!(
-            repository
-                .protected()
-                .contains(&workspace.join(".git/config"))
-        );
+        assert!(repository.protected().contains(&workspace.join(".git/hooks")));
+        assert!(repository.protected().contains(&workspace.join(".git/config")));
     }
 
     #[test]
@@ -251,22 +214,11 @@ mod tests {
         let metadata = main.join(".git/worktrees/linked");
         write(&main.join(".git/HEAD"), "x");
         write(&metadata.join("commondir"), "../..\n");
-        write(
-            &metadata.join("gitdir"),
-            &format!("{}\n", linked.join(".git").display()),
-        );
-        write(
-            &linked.join(".git"),
-            &format!("gitdir: {}\n", metadata.display()),
-        );
+        write(&metadata.join("gitdir"), &format!("{}\n", linked.join(".git").display()));
+        write(&linked.join(".git"), &format!("gitdir: {}\n", metadata.display()));
         let repository = Repository::find(&linked).unwrap().unwrap();
         assert_eq!(repository.writable(), [main.join(".git")]);
-        for path in [
-            linked.join(".git"),
-            main.join(".git/hooks"),
-            main.join(".git/config"),
-            metadata.join("gitdir"),
-        ] {
+        for path in [linked.join(".git"), main.join(".git/hooks"), main.join(".git/config"), metadata.join("gitdir")] {
             assert!(repository.protected().contains(&path), "{}", path.display());
         }
     }
@@ -277,14 +229,8 @@ mod tests {
         let (victim, project) = (real(&base).join("victim"), real(&base).join("project"));
         write(&victim.join("HEAD"), "x");
         write(&victim.join("commondir"), "..\n");
-        write(
-            &victim.join("gitdir"),
-            &format!("{}\n", base.path().join("elsewhere/.git").display()),
-        );
-        write(
-            &project.join(".git"),
-            &format!("gitdir: {}\n", victim.display()),
-        );
+        write(&victim.join("gitdir"), &format!("{}\n", base.path().join("elsewhere/.git").display()));
+        write(&project.join(".git"), &format!("gitdir: {}\n", victim.display()));
         let repository = Repository::find(&project).unwrap().unwrap();
         assert!(repository.writable().is_empty());
         assert_eq!(repository.protected(), [project.join(".git")]);
@@ -297,14 +243,8 @@ mod tests {
         let module = workspace.join(".git/modules/vendor/zlib");
         write(&workspace.join(".git/HEAD"), "x");
         write(&module.join("HEAD"), "x");
-        write(
-            &module.join("config"),
-            "[core]\n\tworktree = ../../../../vendor/zlib\n",
-        );
-        write(
-            &workspace.join("vendor/zlib/.git"),
-            "gitdir: ../../.git/modules/vendor/zlib\n",
-        );
+        write(&module.join("config"), "[core]\n\tworktree = ../../../../vendor/zlib\n");
+        write(&workspace.join("vendor/zlib/.git"), "gitdir: ../../.git/modules/vendor/zlib\n");
         let protected = Repository::find(&workspace).unwrap().unwrap().protected();
         assert!(protected.contains(&module.join("hooks")));
         assert!(protected.contains(&workspace.join("vendor/zlib/.git")));
@@ -314,10 +254,7 @@ mod tests {
     fn hooks_that_the_configuration_moves_are_protected_there() {
         let base = tempfile::tempdir().unwrap();
         let workspace = real(&base);
-        write(
-            &workspace.join(".git/config"),
-            "[core]\n\thooksPath = .husky\n",
-        );
+        write(&workspace.join(".git/config"), "[core]\n\thooksPath = .husky\n");
         write(&workspace.join(".husky/pre-commit"), "");
         let protected = Repository::find(&workspace).unwrap().unwrap().protected();
         assert!(protected.contains(&workspace.join(".husky")));

@@ -24,10 +24,7 @@ mod elsewhere {
             namespaces: Availability::no("only Linux has them"),
             landlock_abi: 0,
             seccomp: Availability::no("only Linux has it"),
-            cgroup: CgroupFacts {
-                detail: "only Linux has them".into(),
-                ..CgroupFacts::default()
-            },
+            cgroup: CgroupFacts { detail: "only Linux has them".into(), ..CgroupFacts::default() },
             processors: 0,
         }
     }

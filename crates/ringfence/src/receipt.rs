@@ -10,7 +10,7 @@ use crate::text::Text;
 
 mod log;
 
-pub use log::{Entry, Log, Verification};
+pub use log::{Entry, Log, Verification, Writer};
 
 /// The record of one run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

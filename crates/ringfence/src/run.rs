@@ -58,9 +58,6 @@ impl Run {
     /// Always.
     #[cfg(not(target_os = "linux"))]
     pub fn wait(self) -> Result<Receipt, Error> {
-        Err(Error::Unsupported {
-            what: "waiting for a command".into(),
-            advice: "nothing was started".into(),
-        })
+        Err(Error::Unsupported { what: "waiting for a command".into(), advice: "nothing was started".into() })
     }
 }

@@ -20,9 +20,7 @@ impl State {
     pub fn open() -> Result<Self, Error> {
         let directory = Self::default_directory().ok_or_else(|| Error::StateUntrusted {
             path: PathBuf::new(),
-            reason:
-                "neither RINGFENCE_STATE_DIR nor a home directory is set; set RINGFENCE_STATE_DIR"
-                    .into(),
+            reason: "neither RINGFENCE_STATE_DIR nor a home directory is set; set RINGFENCE_STATE_DIR".into(),
         })?;
         Self::at(&directory)
     }
@@ -33,10 +31,7 @@ impl State {
     ///
     /// As [`State::open`].
     pub fn at(directory: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::State {
-            path: directory.to_owned(),
-            source,
-        };
+        let failed = |source| Error::State { path: directory.to_owned(), source };
         if !directory.is_absolute() {
             return Err(Error::StateUntrusted {
                 path: directory.to_owned(),
@@ -63,11 +58,7 @@ impl State {
     }
 
     fn default_directory() -> Option<PathBuf> {
-        let set = |name: &str| {
-            std::env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(directory) = set("RINGFENCE_STATE_DIR") {
             return Some(directory);
         }
@@ -82,10 +73,7 @@ impl State {
 
 /// Replaces a file of the state directory in one step, so that a crash leaves the old or the new content.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let failed = |source| Error::State {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::State { path: path.to_owned(), source };
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     std::fs::write(&temporary, bytes).map_err(failed)?;
     std::fs::rename(&temporary, path).map_err(failed)
@@ -112,21 +100,14 @@ fn create_private(directory: &Path) -> std::io::Result<()> {
 #[cfg(unix)]
 fn check_private(directory: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(directory).map_err(|source| Error::State {
-        path: directory.to_owned(),
-        source,
-    })?;
-    let untrusted = |reason: &str| Error::StateUntrusted {
-        path: directory.to_owned(),
-        reason: reason.into(),
-    };
+    let metadata =
+        std::fs::metadata(directory).map_err(|source| Error::State { path: directory.to_owned(), source })?;
+    let untrusted = |reason: &str| Error::StateUntrusted { path: directory.to_owned(), reason: reason.into() };
     if !metadata.is_dir() {
         return Err(untrusted("it is not a directory"));
     }
     if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(untrusted(
-            "it belongs to another user; choose one of your own with RINGFENCE_STATE_DIR",
-        ));
+        return Err(untrusted("it belongs to another user; choose one of your own with RINGFENCE_STATE_DIR"));
     }
     if metadata.mode() & 0o022 != 0 {
         return Err(untrusted("others can write it; run `chmod 700` on it"));
@@ -149,10 +130,7 @@ mod tests {
     fn a_fresh_directory_is_private() {
         let base = tempfile::tempdir().unwrap();
         let state = State::at(&base.path().join("a/b")).unwrap();
-        let mode = std::fs::metadata(state.directory())
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(state.directory()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }
 

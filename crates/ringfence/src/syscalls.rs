@@ -148,11 +148,7 @@ mod tests {
             ("setns", libc::SYS_setns),
         ];
         for (name, expected) in samples {
-            assert_eq!(
-                number(Architecture::X86_64, name).map(i64::from),
-                Some(expected),
-                "{name}"
-            );
+            assert_eq!(number(Architecture::X86_64, name).map(i64::from), Some(expected), "{name}");
         }
     }
 }

@@ -49,10 +49,7 @@ impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.to_str() {
             Some(text) => serializer.serialize_str(text),
-            None => Form::Bytes {
-                hex: crate::plan::hex(self.0.as_encoded_bytes()),
-            }
-            .serialize(serializer),
+            None => Form::Bytes { hex: crate::plan::hex(self.0.as_encoded_bytes()) }.serialize(serializer),
         }
     }
 }
@@ -61,9 +58,7 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Form::deserialize(deserializer)? {
             Form::Text(text) => Ok(Self(text.into())),
-            Form::Bytes { hex } => decode(&hex)
-                .map(Self)
-                .ok_or_else(|| serde::de::Error::custom("not hexadecimal")),
+            Form::Bytes { hex } => decode(&hex).map(Self).ok_or_else(|| serde::de::Error::custom("not hexadecimal")),
         }
     }
 }
@@ -75,11 +70,7 @@ fn decode(hex: &str) -> Option<OsString> {
     if !digits.len().is_multiple_of(2) {
         return None;
     }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
     digits
         .chunks(2)
         .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
@@ -112,9 +103,6 @@ mod tests {
 
     #[test]
     fn ordinary_text_stays_readable() {
-        assert_eq!(
-            serde_json::to_string(&Text::from("make")).unwrap(),
-            "\"make\""
-        );
+        assert_eq!(serde_json::to_string(&Text::from("make")).unwrap(), "\"make\"");
     }
 }

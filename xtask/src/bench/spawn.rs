@@ -39,6 +39,8 @@ struct Report {
     grep: Vec<Series>,
     /// Contestants that were not measured, with the reason.
     left_out: Vec<(String, String)>,
+    /// Load average of the last minute, before the start: what else the machine had to do.
+    load: Option<f64>,
     bounds: Vec<Bound>,
 }
 
@@ -92,6 +94,7 @@ fn build() -> Result<PathBuf> {
 }
 
 fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report> {
+    let load = load();
     let nothing = [OsString::from("/bin/true")];
     let mut left_out = Vec::new();
     let mut present = Vec::new();
@@ -151,7 +154,7 @@ fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report>
             measured: Some(fs::metadata(ringfence)?.len() as f64 / 1e6),
         },
     ];
-    Ok(Report { start, open_close, grep, left_out, bounds })
+    Ok(Report { start, open_close, grep, left_out, load, bounds })
 }
 
 /// The command that opens and closes a file, six directories deep, many times.
@@ -159,6 +162,10 @@ fn open_close_loop(setting: &Setting) -> Result<Vec<OsString>> {
     let path = workspace::file(&setting.workspace, workspace::FILES / 2);
     let own = std::env::current_exe().context("cannot find this program")?;
     Ok(vec![own.into(), inside::OPEN_CLOSE.into(), path.into(), "50000".into()])
+}
+
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 fn median(series: &[Series], name: &str) -> Option<f64> {
@@ -171,6 +178,12 @@ fn ratio(series: &[Series], name: &str, against: &str) -> Option<f64> {
 
 fn print(report: &Report) {
     let mut page = String::new();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if let Some(load) = report.load.filter(|load| *load > 0.5 * processors as f64) {
+        page += &format!(
+            "{WARNING}The machine was busy{WARNING:#} (load {load} on {processors} processors): the figures say little.\n\n"
+        );
+    }
     for (title, unit, scale, series) in [
         ("Start and end of /bin/true", "ms", 1e6, &report.start),
         ("open+close of one file, six directories deep", "µs", 1e3, &report.open_close),

@@ -8,8 +8,8 @@ use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, St
 use super::{landlock, seccomp};
 use crate::Error;
 use crate::plan::linux::{
-    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep,
-    Namespace, PRIVATE_TEMPORARY, Resource,
+    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
+    PRIVATE_TEMPORARY, Resource,
 };
 use crate::plan::{Command, Plan};
 
@@ -18,27 +18,14 @@ const NODEV: u64 = 4; // MOUNT_ATTR_NODEV
 const READ_ONLY: u64 = 1; // MOUNT_ATTR_RDONLY
 
 /// The script of a plan. `temporary` is the directory that was made for a run without a private `/tmp`.
-pub(super) fn compile(
-    command: &Command,
-    plan: &LinuxPlan,
-    temporary: Option<&Path>,
-    umask: u32,
-) -> Result<Script, Error> {
+pub(super) fn compile(command: &Command, plan: &LinuxPlan, temporary: Option<&Path>) -> Result<Script, Error> {
     let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
-    if plan.mechanism == Mechanism::Namespaces
-        && !isolated.iter().all(|one| plan.namespaces.contains(one))
-    {
+    if plan.mechanism == Mechanism::Namespaces && !isolated.iter().all(|one| plan.namespaces.contains(one)) {
         let advice = "a plan is only carried out as it was made";
-        return Err(Error::Unsupported {
-            what: "a plan of namespaces without its own".into(),
-            advice: advice.into(),
-        });
+        return Err(Error::Unsupported { what: "a plan of namespaces without its own".into(), advice: advice.into() });
     }
     let fill = |text: &OsStr| fill_in(text, temporary);
-    let argv = command
-        .argv
-        .iter()
-        .map(|argument| string("an argument", argument.as_os_str()));
+    let argv = command.argv.iter().map(|argument| string("an argument", argument.as_os_str()));
     let environment = command.environment.iter().map(|(name, value)| {
         let mut variable = name.as_os_str().to_owned();
         variable.push("=");
@@ -46,10 +33,7 @@ pub(super) fn compile(
         string("the environment", &variable)
     });
     Ok(Script {
-        namespaces: plan
-            .namespaces
-            .iter()
-            .fold(0, |flags, namespace| flags | flag(*namespace)),
+        namespaces: plan.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
         cgroup: None,
         maps: plan.namespaces.contains(&Namespace::User).then(|| IdMaps {
             users: format!("{0} {0} 1", plan.user.uid).into_bytes(),
@@ -64,11 +48,7 @@ pub(super) fn compile(
         ],
         mounts: plan.mounts.iter().map(step).collect::<Result<_, _>>()?,
         loopback: plan.namespaces.contains(&Namespace::Network),
-        ruleset: plan
-            .landlock
-            .as_ref()
-            .map(|plan| ruleset(plan, temporary))
-            .transpose()?,
+        ruleset: plan.landlock.as_ref().map(|plan| ruleset(plan, temporary)).transpose()?,
         filter: seccomp::compile(&plan.seccomp),
         lock_in: match plan.mechanism {
             Mechanism::Namespaces => LockIn::Init,
@@ -78,18 +58,13 @@ pub(super) fn compile(
         program: Some(path(&command.program)?),
         argv: Strings::new(argv.collect::<Result<_, _>>()?),
         environment: Strings::new(environment.collect::<Result<_, _>>()?),
-        rlimits: plan
-            .rlimits
-            .iter()
-            .map(|limit| (resource(limit.resource), limit.limit))
-            .collect(),
+        rlimits: plan.rlimits.iter().map(|limit| (resource(limit.resource), limit.limit)).collect(),
         affinity: plan.affinity.as_deref().map(affinity),
         terminal: command.tty.then(|| match plan.mechanism {
             Mechanism::Namespaces => c"/dev/pts/ptmx".to_owned(),
             Mechanism::Landlock => c"/dev/ptmx".to_owned(),
         }),
         keep: command.keep_descriptors.clone(),
-        umask,
         stack: StackBlock::stack(),
     })
 }
@@ -101,15 +76,10 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
     let program = || plan.command.program.clone();
     let step = match failure.stage {
         Stage::Execute if failure.errno == libc::ENOENT => {
-            return Error::CommandNotFound {
-                command: program().display().to_string(),
-            };
+            return Error::CommandNotFound { command: program().display().to_string() };
         }
         Stage::Execute => {
-            return Error::CommandNotExecutable {
-                path: program(),
-                reason: source.to_string(),
-            };
+            return Error::CommandNotExecutable { path: program(), reason: source.to_string() };
         }
         Stage::Changed => {
             if let Some(MountStep::Capture { path, .. }) = linux.mounts.get(index) {
@@ -122,10 +92,7 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
             None => "a mount".to_owned(),
         },
         Stage::Ruleset => {
-            let rule = linux
-                .landlock
-                .as_ref()
-                .and_then(|ruleset| ruleset.rules.get(index));
+            let rule = linux.landlock.as_ref().and_then(|ruleset| ruleset.rules.get(index));
             match rule {
                 Some(rule) => format!("the Landlock rule for `{}`", rule.path.display()),
                 None => "the Landlock ruleset".to_owned(),
@@ -171,101 +138,50 @@ fn step(step: &MountStep) -> Result<Step, Error> {
             path: path(at)?,
             kind: string("a file system", kind.as_ref())?,
             flags,
-            data: data
-                .map(|data| string("mount options", data.as_ref()))
-                .transpose()?,
+            data: data.map(|data| string("mount options", data.as_ref())).transpose()?,
         })
     };
     Ok(match step {
-        MountStep::Capture {
-            slot,
-            path: at,
-            identity,
-            recursive,
-            attributes,
-        } => Step::Capture {
+        MountStep::Capture { slot, path: at, identity, recursive, attributes } => Step::Capture {
             slot: *slot as usize,
             path: path(at)?,
             identity: identity.map(|identity| (identity.device, identity.inode)),
             recursive: *recursive,
             attributes: bits(*attributes),
         },
-        MountStep::LockHost => Step::LockHost {
-            attributes: bits(Attributes {
-                read_only: true,
-                devices: false,
-            }),
-        },
+        MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true, devices: false }) },
         MountStep::EmptyRoot => Step::EmptyRoot,
         MountStep::DetachHost => Step::DetachHost,
-        MountStep::Tmpfs { path, mode } => mount(
-            path,
-            "tmpfs",
-            libc::MS_NOSUID | libc::MS_NODEV,
-            Some(format!("mode={mode:o}")),
-        )?,
-        MountStep::Proc { path } => mount(
-            path,
-            "proc",
-            libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
-            None,
-        )?,
+        MountStep::Tmpfs { path, mode } => {
+            mount(path, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV, Some(format!("mode={mode:o}")))?
+        }
+        MountStep::Proc { path } => mount(path, "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?,
         MountStep::Devpts { path } => {
             let options = "newinstance,ptmxmode=0666,mode=620".to_owned();
-            mount(
-                path,
-                "devpts",
-                libc::MS_NOSUID | libc::MS_NOEXEC,
-                Some(options),
-            )?
+            mount(path, "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(options))?
         }
-        MountStep::Directory { path: at, mode } => Step::Directory {
-            path: path(at)?,
-            mode: *mode,
-        },
+        MountStep::Directory { path: at, mode } => Step::Directory { path: path(at)?, mode: *mode },
         MountStep::File { path: at } => Step::File { path: path(at)? },
-        MountStep::Symlink { path: at, target } => Step::Symlink {
+        MountStep::Symlink { path: at, target } => Step::Symlink { path: path(at)?, target: path(target)? },
+        MountStep::Place { slot, path: at } => Step::Place { slot: *slot as usize, path: path(at)? },
+        MountStep::Cover { path: at, directory, optional } => Step::Cover {
             path: path(at)?,
-            target: path(target)?,
-        },
-        MountStep::Place { slot, path: at } => Step::Place {
-            slot: *slot as usize,
-            path: path(at)?,
-        },
-        MountStep::Cover {
-            path: at,
-            directory,
-            optional,
-        } => Step::Cover {
-            path: path(at)?,
-            with: path(Path::new(if *directory {
-                EMPTY_DIRECTORY
-            } else {
-                EMPTY_FILE
-            }))?,
+            with: path(Path::new(if *directory { EMPTY_DIRECTORY } else { EMPTY_FILE }))?,
             optional: *optional,
         },
         MountStep::ReadOnly { path: at } => Step::ReadOnly { path: path(at)? },
-        MountStep::Share { slot, path: at } => Step::Share {
-            slot: *slot as usize,
-            path: path(at)?,
-        },
+        MountStep::Share { slot, path: at } => Step::Share { slot: *slot as usize, path: path(at)? },
     })
 }
 
 fn bits(attributes: Attributes) -> u64 {
-    NOSUID
-        | if attributes.read_only { READ_ONLY } else { 0 }
-        | if attributes.devices { 0 } else { NODEV }
+    NOSUID | if attributes.read_only { READ_ONLY } else { 0 } | if attributes.devices { 0 } else { NODEV }
 }
 
 fn ruleset(plan: &LandlockPlan, temporary: Option<&Path>) -> Result<Ruleset, Error> {
     let rule = |rule: &crate::plan::linux::LandlockRule| {
         let filled = fill_in(rule.path.as_os_str(), temporary);
-        Ok((
-            path(Path::new(&filled))?,
-            landlock::granted(plan.abi, &rule.access),
-        ))
+        Ok((path(Path::new(&filled))?, landlock::granted(plan.abi, &rule.access)))
     };
     Ok(Ruleset {
         handled_files: landlock::handled(plan),
@@ -277,10 +193,7 @@ fn ruleset(plan: &LandlockPlan, temporary: Option<&Path>) -> Result<Ruleset, Err
 
 /// Puts the run's own temporary directory where the plan only names that there will be one.
 fn fill_in(text: &OsStr, temporary: Option<&Path>) -> OsString {
-    match (
-        temporary,
-        text.as_bytes().strip_prefix(PRIVATE_TEMPORARY.as_bytes()),
-    ) {
+    match (temporary, text.as_bytes().strip_prefix(PRIVATE_TEMPORARY.as_bytes())) {
         (Some(directory), Some(rest)) => {
             let mut filled = directory.as_os_str().to_owned();
             filled.push(OsStr::from_bytes(rest));
@@ -324,7 +237,5 @@ fn path(path: &Path) -> Result<CString, Error> {
 }
 
 fn string(what: &str, text: &OsStr) -> Result<CString, Error> {
-    CString::new(text.to_owned().into_vec()).map_err(|_| Error::NulByte {
-        what: what.to_owned(),
-    })
+    CString::new(text.to_owned().into_vec()).map_err(|_| Error::NulByte { what: what.to_owned() })
 }

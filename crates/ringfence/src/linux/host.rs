@@ -8,17 +8,14 @@ use super::{cgroup, landlock};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
 use crate::plan::linux::{
-    Attributes, FileAccess, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
-    SeccompAction, SeccompPlan, SeccompRule, User,
+    Attributes, FileAccess, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace, SeccompAction, SeccompPlan,
+    SeccompRule, User,
 };
 
 /// The boot that facts belong to, and the user.
 pub(crate) fn identity() -> (String, u32) {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    (
-        boot.trim_end().to_owned(),
-        rustix::process::geteuid().as_raw(),
-    )
+    (boot.trim_end().to_owned(), rustix::process::geteuid().as_raw())
 }
 
 /// Tries each mechanism for real.
@@ -31,26 +28,15 @@ pub(crate) fn probe() -> HostFacts {
     HostFacts {
         version: HostFacts::VERSION,
         boot,
-        kernel: format!(
-            "{} {}",
-            name.sysname().to_string_lossy(),
-            name.release().to_string_lossy()
-        ),
+        kernel: format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy()),
         uid,
         gid,
         architecture: Architecture::of_this_build(),
-        namespaces: tried(
-            attempt(&namespaces(user)),
-            "a sandbox of namespaces was built",
-        ),
+        namespaces: tried(attempt(&namespaces(user)), "a sandbox of namespaces was built"),
         landlock_abi,
-        seccomp: tried(
-            attempt(&bare(user, Mechanism::Landlock)),
-            "a filter was installed",
-        ),
+        seccomp: tried(attempt(&bare(user, Mechanism::Landlock)), "a filter was installed"),
         cgroup: cgroup::delegated(),
-        processors: std::thread::available_parallelism()
-            .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
+        processors: std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1)),
     }
 }
 
@@ -59,10 +45,7 @@ fn landlock_abi() -> u32 {
     const VERSION: usize = 1;
     // SAFETY: with this flag the kernel only answers with a number (landlock_create_ruleset(2)).
     let abi = unsafe { call::raw(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0, 0]) };
-    let abi = abi
-        .ok()
-        .and_then(|abi| u32::try_from(abi).ok())
-        .unwrap_or(0);
+    let abi = abi.ok().and_then(|abi| u32::try_from(abi).ok()).unwrap_or(0);
     let mut plan = bare(User { uid: 0, gid: 0 }, Mechanism::Landlock);
     plan.landlock = Some(LandlockPlan {
         abi,
@@ -71,30 +54,19 @@ fn landlock_abi() -> u32 {
         rules: Vec::new(),
         scopes: Vec::new(),
     });
-    if abi > 0
-        && attempt(&plan).is_ok()
-        && landlock::handled(plan.landlock.as_ref().unwrap_or(&NO_RULESET)) != 0
-    {
+    if abi > 0 && attempt(&plan).is_ok() && landlock::handled(plan.landlock.as_ref().unwrap_or(&NO_RULESET)) != 0 {
         abi
     } else {
         0
     }
 }
 
-const NO_RULESET: LandlockPlan = LandlockPlan {
-    abi: 0,
-    handled: Vec::new(),
-    handles_tcp: false,
-    rules: Vec::new(),
-    scopes: Vec::new(),
-};
+const NO_RULESET: LandlockPlan =
+    LandlockPlan { abi: 0, handled: Vec::new(), handles_tcp: false, rules: Vec::new(), scopes: Vec::new() };
 
 /// The smallest sandbox that uses every kind of namespace and mount which a real one does.
 fn namespaces(user: User) -> LinuxPlan {
-    let attributes = Attributes {
-        read_only: true,
-        devices: false,
-    };
+    let attributes = Attributes { read_only: true, devices: false };
     let tmp = Path::new("/tmp");
     LinuxPlan {
         namespaces: vec![
@@ -106,46 +78,21 @@ fn namespaces(user: User) -> LinuxPlan {
             Namespace::Network,
         ],
         mounts: vec![
-            MountStep::Capture {
-                slot: 0,
-                path: "/dev/null".into(),
-                identity: None,
-                recursive: false,
-                attributes,
-            },
+            MountStep::Capture { slot: 0, path: "/dev/null".into(), identity: None, recursive: false, attributes },
             MountStep::LockHost,
-            MountStep::Tmpfs {
-                path: tmp.into(),
-                mode: 0o755,
-            },
-            MountStep::File {
-                path: tmp.join("null"),
-            },
-            MountStep::Place {
-                slot: 0,
-                path: tmp.join("null"),
-            },
-            MountStep::Directory {
-                path: tmp.join("pts"),
-                mode: 0o755,
-            },
-            MountStep::Devpts {
-                path: tmp.join("pts"),
-            },
-            MountStep::Proc {
-                path: "/proc".into(),
-            },
+            MountStep::Tmpfs { path: tmp.into(), mode: 0o755 },
+            MountStep::File { path: tmp.join("null") },
+            MountStep::Place { slot: 0, path: tmp.join("null") },
+            MountStep::Directory { path: tmp.join("pts"), mode: 0o755 },
+            MountStep::Devpts { path: tmp.join("pts") },
+            MountStep::Proc { path: "/proc".into() },
         ],
         ..bare(user, Mechanism::Namespaces)
     }
 }
 
 fn bare(user: User, mechanism: Mechanism) -> LinuxPlan {
-    let refused = SeccompRule {
-        call: "kexec_load".into(),
-        when: None,
-        action: SeccompAction::Eperm,
-    };
+    let refused = SeccompRule { call: "kexec_load".into(), when: None, action: SeccompAction::Eperm };
     LinuxPlan {
         mechanism,
         user,
@@ -175,18 +122,14 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
         tty: false,
         keep_descriptors: Vec::new(),
     };
-    let mut script = compile(&command, plan, None, 0o077).map_err(|error| error.to_string())?;
+    let mut script = compile(&command, plan, None).map_err(|error| error.to_string())?;
     script.program = None;
     // The lock-down is part of what is tried, whichever process takes it on itself in a real run.
     script.lock_in = super::sys::LockIn::Init;
-    let mut launched =
-        launch(&mut script).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
+    let mut launched = launch(&mut script).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
     let outcome = launched.outcome();
-    rustix::process::waitpid(
-        rustix::process::Pid::from_raw(launched.pid),
-        rustix::process::WaitOptions::empty(),
-    )
-    .map_err(|error| error.to_string())?;
+    rustix::process::waitpid(rustix::process::Pid::from_raw(launched.pid), rustix::process::WaitOptions::empty())
+        .map_err(|error| error.to_string())?;
     match outcome.map_err(|error| error.to_string())? {
         None => Ok(()),
         Some(failure) => Err(reason(plan, failure)),
@@ -215,11 +158,7 @@ fn reason(plan: &LinuxPlan, failure: Failure) -> String {
 
 /// The settings that usually forbid user namespaces, where one of them is on.
 fn advice(error: &std::io::Error) -> String {
-    let setting = |path: &str| {
-        std::fs::read_to_string(path)
-            .map(|text| text.trim().to_owned())
-            .unwrap_or_default()
-    };
+    let setting = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
     if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
         return " (kernel.apparmor_restrict_unprivileged_userns is 1)".into();
     }
@@ -230,8 +169,7 @@ fn advice(error: &std::io::Error) -> String {
         return " (user.max_user_namespaces is 0)".into();
     }
     if error.raw_os_error() == Some(libc::ENOSYS) {
-        return " (a seccomp filter, as in a container or another sandbox, or an old kernel)"
-            .into();
+        return " (a seccomp filter, as in a container or another sandbox, or an old kernel)".into();
     }
     String::new()
 }

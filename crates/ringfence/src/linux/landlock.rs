@@ -15,12 +15,7 @@ const TCP: u64 = 1 | 2; // BIND_TCP, CONNECT_TCP
 /// Rights that the ruleset takes away unless a rule gives them.
 pub(super) fn handled(plan: &LandlockPlan) -> u64 {
     // Nobody ever gets to make a device, so no rule gives that.
-    granted(plan.abi, &plan.handled)
-        | if plan.handled.contains(&FileAccess::Write) {
-            MAKE_DEVICE
-        } else {
-            0
-        }
+    granted(plan.abi, &plan.handled) | if plan.handled.contains(&FileAccess::Write) { MAKE_DEVICE } else { 0 }
 }
 
 /// Rights of a rule.
@@ -49,10 +44,7 @@ pub(super) fn scoped(plan: &LandlockPlan) -> u64 {
 }
 
 fn later(abi: u32) -> u64 {
-    LATER
-        .iter()
-        .filter(|(since, _)| *since <= abi)
-        .fold(0, |bits, (_, right)| bits | right)
+    LATER.iter().filter(|(since, _)| *since <= abi).fold(0, |bits, (_, right)| bits | right)
 }
 
 #[cfg(test)]
@@ -61,13 +53,7 @@ mod tests {
 
     fn plan(abi: u32) -> LandlockPlan {
         let handled = vec![FileAccess::Read, FileAccess::Write];
-        LandlockPlan {
-            abi,
-            handled,
-            handles_tcp: false,
-            rules: vec![],
-            scopes: vec![],
-        }
+        LandlockPlan { abi, handled, handles_tcp: false, rules: vec![], scopes: vec![] }
     }
 
     #[test]
@@ -80,9 +66,6 @@ mod tests {
 
     #[test]
     fn no_rule_lets_anyone_make_a_device() {
-        assert_eq!(
-            granted(7, &[FileAccess::Read, FileAccess::Write]) & MAKE_DEVICE,
-            0
-        );
+        assert_eq!(granted(7, &[FileAccess::Read, FileAccess::Write]) & MAKE_DEVICE, 0);
     }
 }

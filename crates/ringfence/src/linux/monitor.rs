@@ -43,10 +43,7 @@ fn processes() -> BTreeMap<i32, Entry> {
         .flatten()
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((
-                pid,
-                parse(&std::fs::read_to_string(entry.path().join("stat")).ok()?)?,
-            ))
+            Some((pid, parse(&std::fs::read_to_string(entry.path().join("stat")).ok()?)?))
         })
         .collect()
 }
@@ -66,10 +63,7 @@ fn private_memory(pid: i32) -> u64 {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/statm")) else {
         return 0;
     };
-    let mut fields = text
-        .split_whitespace()
-        .skip(1)
-        .map(|field| field.parse::<u64>().unwrap_or(0));
+    let mut fields = text.split_whitespace().skip(1).map(|field| field.parse::<u64>().unwrap_or(0));
     let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     resident.saturating_sub(shared) * page
@@ -88,10 +82,7 @@ mod tests {
 
     #[test]
     fn a_child_counts_and_its_memory_too() {
-        let mut child = std::process::Command::new("cat")
-            .stdin(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let own = i32::try_from(std::process::id()).unwrap();
         let sample = measure(own);
         drop(child.stdin.take());

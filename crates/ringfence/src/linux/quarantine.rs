@@ -17,15 +17,10 @@ use crate::{Error, State};
 pub(super) fn sweep(watches: &[Watch], id: &str, state: &State) -> Result<Vec<Quarantined>, Error> {
     let mut moved = Vec::new();
     for watch in watches {
-        let failed = |errno: Errno| Error::Quarantine {
-            path: watch.path.clone(),
-            source: errno.into(),
-        };
+        let failed = |errno: Errno| Error::Quarantine { path: watch.path.clone(), source: errno.into() };
         // Most names never appear: one call tells, and what a link on the way leads to is not there either.
-        if matches!(
-            rustix::fs::lstat(&watch.path),
-            Err(Errno::NOENT | Errno::NOTDIR)
-        ) && !matches!(watch.before, Before::Symlink(_))
+        if matches!(rustix::fs::lstat(&watch.path), Err(Errno::NOENT | Errno::NOTDIR))
+            && !matches!(watch.before, Before::Symlink(_))
         {
             continue;
         }
@@ -39,10 +34,7 @@ pub(super) fn sweep(watches: &[Watch], id: &str, state: &State) -> Result<Vec<Qu
             continue;
         }
         let moved_to = take_away(&found, id, moved.len(), state).map_err(failed)?;
-        moved.push(Quarantined {
-            path: found.path.clone(),
-            moved_to,
-        });
+        moved.push(Quarantined { path: found.path.clone(), moved_to });
         if let Before::Symlink(target) = &watch.before
             && found.path == watch.path
         {
@@ -66,9 +58,7 @@ impl Found {
         match &watch.before {
             Before::Missing => false,
             Before::MissingOrDirectory => self.path == watch.path && self.directory,
-            Before::Symlink(target) => {
-                self.path == watch.path && self.link.as_ref() == Some(target)
-            }
+            Before::Symlink(target) => self.path == watch.path && self.link.as_ref() == Some(target),
         }
     }
 }
@@ -91,23 +81,13 @@ fn find(path: &Path) -> Result<Option<Found>, Errno> {
         let link = match kind {
             rustix::fs::FileType::Symlink => {
                 let target = rustix::fs::readlinkat(&parent, name, Vec::new())?;
-                Some(PathBuf::from(
-                    <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(
-                        target.as_bytes(),
-                    ),
-                ))
+                Some(PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(target.as_bytes())))
             }
             _ => None,
         };
         if names.peek().is_none() || link.is_some() {
             let directory = kind == rustix::fs::FileType::Directory;
-            return Ok(Some(Found {
-                path: walked,
-                parent,
-                name: name.to_owned(),
-                directory,
-                link,
-            }));
+            return Ok(Some(Found { path: walked, parent, name: name.to_owned(), directory, link }));
         }
         if kind != rustix::fs::FileType::Directory {
             // Something that cannot hold the name.
@@ -121,20 +101,14 @@ fn find(path: &Path) -> Result<Option<Found>, Errno> {
 /// Moves it into the state directory, or, on another file system, to a name that no tool looks for.
 fn take_away(found: &Found, id: &str, number: usize, state: &State) -> Result<PathBuf, Errno> {
     let directory = state.file("quarantine").join(id);
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    std::fs::create_dir_all(&directory).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     let target = directory.join(number.to_string());
     match rustix::fs::renameat(found.parent.as_fd(), &found.name, CWD, &target) {
         Ok(()) => Ok(target),
         Err(Errno::XDEV) => {
             let mut name = found.name.clone();
             name.push(format!(".quarantined-{id}"));
-            rustix::fs::renameat(
-                found.parent.as_fd(),
-                &found.name,
-                found.parent.as_fd(),
-                &name,
-            )?;
+            rustix::fs::renameat(found.parent.as_fd(), &found.name, found.parent.as_fd(), &name)?;
             Ok(found.path.with_file_name(name))
         }
         Err(errno) => Err(errno),
@@ -151,10 +125,7 @@ mod tests {
     use super::*;
 
     fn missing(path: PathBuf) -> Watch {
-        Watch {
-            path,
-            before: Before::Missing,
-        }
+        Watch { path, before: Before::Missing }
     }
 
     fn fixture() -> (tempfile::TempDir, PathBuf, State) {
@@ -175,10 +146,7 @@ mod tests {
         let moved = sweep(&[missing(appeared.clone()), missing(absent)], "r", &state).unwrap();
         assert_eq!(moved.len(), 1);
         assert!(!appeared.exists());
-        assert_eq!(
-            std::fs::read_to_string(moved[0].moved_to.join("tasks.json")).unwrap(),
-            "x"
-        );
+        assert_eq!(std::fs::read_to_string(moved[0].moved_to.join("tasks.json")).unwrap(), "x");
     }
 
     #[test]
@@ -189,10 +157,7 @@ mod tests {
         std::os::unix::fs::symlink(&victim, project.join(".git")).unwrap();
         let moved = sweep(&[missing(project.join(".git/hooks"))], "r", &state).unwrap();
         assert_eq!(moved[0].path, project.join(".git"));
-        assert!(
-            victim.join("hooks").is_dir(),
-            "the user's own directory stays where it is"
-        );
+        assert!(victim.join("hooks").is_dir(), "the user's own directory stays where it is");
         assert!(std::fs::symlink_metadata(project.join(".git")).is_err());
     }
 
@@ -200,16 +165,9 @@ mod tests {
     fn a_new_gitfile_is_moved_and_a_new_repository_is_not() {
         let (_base, project, state) = fixture();
         let entry = project.join(".git");
-        let watch = Watch {
-            path: entry.clone(),
-            before: Before::MissingOrDirectory,
-        };
+        let watch = Watch { path: entry.clone(), before: Before::MissingOrDirectory };
         std::fs::create_dir(&entry).unwrap();
-        assert!(
-            sweep(std::slice::from_ref(&watch), "r", &state)
-                .unwrap()
-                .is_empty()
-        );
+        assert!(sweep(std::slice::from_ref(&watch), "r", &state).unwrap().is_empty());
         std::fs::remove_dir(&entry).unwrap();
         std::fs::write(&entry, "gitdir: evil\n").unwrap();
         assert_eq!(sweep(&[watch], "s", &state).unwrap().len(), 1);
@@ -222,23 +180,9 @@ mod tests {
         let path = project.join(".vscode");
         let before = Before::Symlink("shared/vscode".into());
         std::fs::create_dir(&path).unwrap();
-        let watch = Watch {
-            path: path.clone(),
-            before,
-        };
-        assert_eq!(
-            sweep(std::slice::from_ref(&watch), "r", &state)
-                .unwrap()
-                .len(),
-            1
-        );
-        assert_eq!(
-            std::fs::read_link(&path).unwrap(),
-            Path::new("shared/vscode")
-        );
-        assert!(
-            sweep(&[watch], "s", &state).unwrap().is_empty(),
-            "an unchanged link is left alone"
-        );
+        let watch = Watch { path: path.clone(), before };
+        assert_eq!(sweep(std::slice::from_ref(&watch), "r", &state).unwrap().len(), 1);
+        assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("shared/vscode"));
+        assert!(sweep(&[watch], "s", &state).unwrap().is_empty(), "an unchanged link is left alone");
     }
 }

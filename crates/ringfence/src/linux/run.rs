@@ -12,7 +12,7 @@ use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
 use crate::plan::linux::{LinuxPlan, Mechanism};
 use crate::plan::{Limits, Plan, SystemPlan, hex};
-use crate::receipt::{Exit, Log, Receipt, Usage};
+use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
 use crate::{Error, State};
 
 /// A process tree and everything that was made for it.
@@ -21,7 +21,7 @@ pub(crate) struct LinuxRun {
     plan: Plan,
     plan_hash: String,
     state: State,
-    log: Log,
+    log: Writer,
     id: String,
     started: (SystemTime, Instant),
     process: Process,
@@ -34,38 +34,21 @@ impl LinuxRun {
     pub(crate) fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
         let SystemPlan::Linux(linux) = &plan.system;
         let id = random_id()?;
-        let log = Log::open(state)?;
         // A run that cannot be recorded is not started.
-        log.reserve()?;
-        let temporary = linux
-            .private_temporary
-            .then(|| Temporary::create(&id))
-            .transpose()?;
-        let cgroup = linux
-            .cgroup
-            .as_ref()
-            .map(|plan| Cgroup::create(plan, &id))
-            .transpose()?;
+        let log = Log::open(state)?.writer()?;
+        let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
+        let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
         let directory = temporary.as_ref().map(|temporary| temporary.path.as_path());
-        let mut script = compile::compile(&plan.command, linux, directory, current_umask())?;
+        let mut script = compile::compile(&plan.command, linux, directory)?;
         script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
         let started = (SystemTime::now(), Instant::now());
-        let launched = launch(&mut script).map_err(|source| Error::Sandbox {
-            step: "making the process".to_owned(),
-            source,
-        })?;
-        let mut process = Process {
-            launched: Some(launched),
-            mechanism: linux.mechanism,
-        };
+        let launched =
+            launch(&mut script).map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
+        let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
         // The child is busy building; what the receipt needs is made meanwhile.
         let (plan, plan_hash) = (plan.clone(), plan.hash()?);
         let terminal = process.terminal(plan.command.tty)?;
-        if let Some(failure) = process
-            .launched()?
-            .outcome()
-            .map_err(system("reading the child's report"))?
-        {
+        if let Some(failure) = process.launched()?.outcome().map_err(system("reading the child's report"))? {
             return Err(compile::explain(&plan, linux, failure));
         }
         Ok(Self {
@@ -93,12 +76,7 @@ impl LinuxRun {
         let mut receipt = Receipt {
             version: Receipt::VERSION,
             id: self.id.clone(),
-            started_ms: milliseconds(
-                self.started
-                    .0
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default(),
-            ),
+            started_ms: milliseconds(self.started.0.duration_since(UNIX_EPOCH).unwrap_or_default()),
             argv: self.plan.command.argv.clone(),
             program: self.plan.command.program.clone(),
             directory: self.plan.command.directory.clone(),
@@ -120,11 +98,7 @@ impl LinuxRun {
     /// supervisor can.
     fn supervise(&mut self, linux: &LinuxPlan) -> Result<(Exit, Usage), Error> {
         let signals = Signals::catch().map_err(system("catching signals"))?;
-        let deadline = self
-            .plan
-            .limits
-            .timeout_ms
-            .map(|limit| self.started.1 + Duration::from_millis(limit));
+        let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
         let period = linux.monitor_ms.map(Duration::from_millis);
         let mut next_sample = period.map(|period| Instant::now() + period);
         loop {
@@ -185,19 +159,11 @@ impl LinuxRun {
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => {
-                return Err(Error::System {
-                    operation: "waiting for events",
-                    source: errno.into(),
-                });
+                return Err(Error::System { operation: "waiting for events", source: errno.into() });
             }
         }
         let ready = |index: usize| polled.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready {
-            status: ready(0),
-            signals: ready(1),
-            output: ready(2),
-            input: ready(3),
-        })
+        Ok(Ready { status: ready(0), signals: ready(1), output: ready(2), input: ready(3) })
     }
 
     fn pass_on(&mut self, signals: &Signals) -> Result<(), Error> {
@@ -233,10 +199,7 @@ struct Ready {
 }
 
 fn has_output(terminal: &Terminal) -> bool {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut polled = [PollFd::from_borrowed_fd(terminal.master(), PollFlags::IN)];
     poll(&mut polled, Some(&now)).is_ok_and(|_| polled[0].revents().contains(PollFlags::IN))
 }
@@ -260,47 +223,26 @@ impl Process {
         if !wanted {
             return Ok(None);
         }
-        Terminal::receive(self.launched()?.control.as_fd())
-            .map_err(system("receiving the pseudo-terminal"))
+        Terminal::receive(self.launched()?.control.as_fd()).map_err(system("receiving the pseudo-terminal"))
     }
 
     /// How the command ended, from the process that waited for it and ended what it left.
     fn ended(&mut self) -> Result<(Exit, Usage), Error> {
         let mut bytes = [0; Ended::SIZE];
-        let read = rustix::io::read(&self.launched()?.status, &mut bytes).map_err(|errno| {
-            Error::System {
-                operation: "reading the command's status",
-                source: errno.into(),
-            }
-        })?;
+        let read = rustix::io::read(&self.launched()?.status, &mut bytes)
+            .map_err(|errno| Error::System { operation: "reading the command's status", source: errno.into() })?;
         if read < bytes.len() {
             // It was ended from outside, and the kernel ends the others with it.
             self.finish()?;
             return Ok((Exit::Signal { signal: 9 }, Usage::default()));
         }
-        let Ended {
-            status,
-            user_ms,
-            system_ms,
-            max_rss_bytes,
-        } = Ended::from_bytes(bytes);
+        let Ended { status, user_ms, system_ms, max_rss_bytes } = Ended::from_bytes(bytes);
         let low = |value: i32| u8::try_from(value & 0xff).unwrap_or(u8::MAX);
         let exit = match status & 0x7f {
-            0 => Exit::Code {
-                code: low(status >> 8),
-            },
-            signal => Exit::Signal {
-                signal: low(signal),
-            },
+            0 => Exit::Code { code: low(status >> 8) },
+            signal => Exit::Signal { signal: low(signal) },
         };
-        Ok((
-            exit,
-            Usage {
-                user_ms,
-                system_ms,
-                max_rss_bytes,
-            },
-        ))
+        Ok((exit, Usage { user_ms, system_ms, max_rss_bytes }))
     }
 
     /// Ends the whole tree.
@@ -312,13 +254,11 @@ impl Process {
             // Process 1 of the namespace: the kernel ends everything in there with it. A process that has ended
             // already is not an error here.
             Mechanism::Namespaces => {
-                rustix::process::pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL)
-                    .unwrap_or_default();
+                rustix::process::pidfd_send_signal(&launched.pidfd, rustix::process::Signal::KILL).unwrap_or_default();
             }
             // The subreaper ends the tree when nobody is left at the other end.
             Mechanism::Landlock => {
-                rustix::net::shutdown(&launched.control, rustix::net::Shutdown::Both)
-                    .unwrap_or_default();
+                rustix::net::shutdown(&launched.control, rustix::net::Shutdown::Both).unwrap_or_default();
             }
         }
     }
@@ -342,16 +282,10 @@ impl Drop for Process {
 
 fn exceeded(limits: &Limits, top: i32) -> Option<Exit> {
     let sample = monitor::measure(top);
-    if limits
-        .memory_bytes
-        .is_some_and(|limit| sample.memory > limit)
-    {
+    if limits.memory_bytes.is_some_and(|limit| sample.memory > limit) {
         return Some(Exit::OutOfMemory);
     }
-    if limits
-        .processes
-        .is_some_and(|limit| sample.processes > u64::from(limit))
-    {
+    if limits.processes.is_some_and(|limit| sample.processes > u64::from(limit)) {
         return Some(Exit::TooManyProcesses);
     }
     None
@@ -367,16 +301,10 @@ impl Temporary {
     fn create(id: &str) -> Result<Self, Error> {
         use std::os::unix::fs::DirBuilderExt;
         let base = std::env::temp_dir();
-        let failed = |source| Error::Sandbox {
-            step: "making a private temporary directory".to_owned(),
-            source,
-        };
+        let failed = |source| Error::Sandbox { step: "making a private temporary directory".to_owned(), source };
         let base = std::fs::canonicalize(base).map_err(failed)?;
         let path = base.join(format!("ringfence-{id}"));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(failed)?;
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
         Ok(Self { path })
     }
 }
@@ -390,23 +318,9 @@ impl Drop for Temporary {
 
 fn random_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(
-        |errno| Error::System {
-            operation: "reading random bytes",
-            source: errno.into(),
-        },
-    )?;
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| Error::System { operation: "reading random bytes", source: errno.into() })?;
     Ok(hex(&bytes))
-}
-
-/// umask(2) can only be read by setting it; the file tells it without a moment in which it is another one.
-fn current_umask() -> u32 {
-    const USUAL: u32 = 0o022;
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let value = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    value
-        .and_then(|value| u32::from_str_radix(value.trim(), 8).ok())
-        .unwrap_or(USUAL)
 }
 
 fn milliseconds(duration: Duration) -> u64 {

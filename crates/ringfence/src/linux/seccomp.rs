@@ -52,11 +52,7 @@ pub(crate) fn compile(plan: &SeccompPlan) -> Vec<Instruction> {
         .chunk_by(|(a, _), (b, _)| a == b)
         .map(|group| Block {
             number: group[0].0,
-            instructions: group
-                .iter()
-                .flat_map(|(_, rule)| refusal(rule))
-                .chain([give(ALLOW)])
-                .collect(),
+            instructions: group.iter().flat_map(|(_, rule)| refusal(rule)).chain([give(ALLOW)]).collect(),
         })
         .collect();
     program.append(&mut search(&blocks));
@@ -75,25 +71,12 @@ fn search(blocks: &[Block]) -> Vec<Instruction> {
     let Some(middle) = blocks.get(blocks.len() / 2) else {
         return vec![give(ALLOW)];
     };
-    let (below, above) = (
-        search(&blocks[..blocks.len() / 2]),
-        search(&blocks[blocks.len() / 2 + 1..]),
-    );
-    let mut program = vec![jump(
-        JUMP_EQUAL,
-        middle.number,
-        0,
-        distance(middle.instructions.len()),
-    )];
+    let (below, above) = (search(&blocks[..blocks.len() / 2]), search(&blocks[blocks.len() / 2 + 1..]));
+    let mut program = vec![jump(JUMP_EQUAL, middle.number, 0, distance(middle.instructions.len()))];
     program.extend(&middle.instructions);
     // A conditional jump reaches 255 instructions, an unconditional one any number.
     program.push(jump(JUMP_GREATER, middle.number, 0, 1));
-    program.push(jump(
-        JUMP,
-        u32::try_from(below.len()).unwrap_or(u32::MAX),
-        0,
-        0,
-    ));
+    program.push(jump(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX), 0, 0));
     program.extend(below);
     program.extend(above);
     program
@@ -105,33 +88,20 @@ fn refusal(rule: &SeccompRule) -> Vec<Instruction> {
     match &rule.when {
         None => vec![refuse],
         Some(Condition::AnyBit { argument, bits }) => {
-            vec![
-                load_argument(*argument),
-                jump(JUMP_BITS, *bits, 0, 1),
-                refuse,
-            ]
+            vec![load_argument(*argument), jump(JUMP_BITS, *bits, 0, 1), refuse]
         }
         Some(Condition::OneOf { argument, values }) => {
             let mut block = vec![load_argument(*argument)];
             // A match jumps over the remaining comparisons and the jump behind them.
-            let matched =
-                |index: usize| jump(JUMP_EQUAL, values[index], distance(values.len() - index), 0);
+            let matched = |index: usize| jump(JUMP_EQUAL, values[index], distance(values.len() - index), 0);
             block.extend((0..values.len()).map(matched));
             block.extend([jump(JUMP, 1, 0, 0), refuse]);
             block
         }
         Some(Condition::NoneOf { argument, values }) => none_of(*argument, values, refuse),
-        Some(Condition::Both {
-            argument,
-            value,
-            other,
-            allowed,
-        }) => {
+        Some(Condition::Both { argument, value, other, allowed }) => {
             let inner = none_of(*other, allowed, refuse);
-            let mut block = vec![
-                load_argument(*argument),
-                jump(JUMP_EQUAL, *value, 0, distance(inner.len())),
-            ];
+            let mut block = vec![load_argument(*argument), jump(JUMP_EQUAL, *value, 0, distance(inner.len()))];
             block.extend(inner);
             block
         }
@@ -148,12 +118,7 @@ fn none_of(argument: u8, values: &[u32], refuse: Instruction) -> Vec<Instruction
 }
 
 fn load(offset: u32) -> Instruction {
-    Instruction {
-        code: LOAD,
-        jump_true: 0,
-        jump_false: 0,
-        value: offset,
-    }
+    Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: offset }
 }
 
 /// Loads the low half of an argument; both architectures are little-endian.
@@ -162,21 +127,11 @@ fn load_argument(argument: u8) -> Instruction {
 }
 
 fn jump(code: u16, value: u32, jump_true: u8, jump_false: u8) -> Instruction {
-    Instruction {
-        code,
-        jump_true,
-        jump_false,
-        value,
-    }
+    Instruction { code, jump_true, jump_false, value }
 }
 
 fn give(value: u32) -> Instruction {
-    Instruction {
-        code: RETURN,
-        jump_true: 0,
-        jump_false: 0,
-        value,
-    }
+    Instruction { code: RETURN, jump_true: 0, jump_false: 0, value }
 }
 
 fn errno(action: SeccompAction) -> u32 {

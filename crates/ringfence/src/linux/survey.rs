@@ -4,9 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ringfence_policy::{
-    Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations,
-};
+use ringfence_policy::{Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations};
 
 use crate::git::{self, Repository};
 use crate::survey::{Before, Identity, Place, RuntimePath, Survey, Watch};
@@ -21,12 +19,7 @@ use resolve::resolve;
 impl Survey {
     /// Looks at every path that the policy and the invocation name. `carve` asks for the list that a Landlock
     /// ruleset needs, which costs a directory listing per hidden path.
-    pub(crate) fn take(
-        policy: &Policy,
-        invocation: &Invocation,
-        state: &State,
-        carve: bool,
-    ) -> Result<Self, Error> {
+    pub(crate) fn take(policy: &Policy, invocation: &Invocation, state: &State, carve: bool) -> Result<Self, Error> {
         let workspace = place_of("workspace", &invocation.workspace)?;
         let directory = place_of("working directory", &invocation.directory)?.path;
         let anchors = &policy.anchors;
@@ -59,14 +52,14 @@ impl Survey {
     }
 
     fn find_protected(&mut self, policy: &Policy) -> Result<(), Error> {
+        let known = &mut Parents::new();
         for rule in &policy.filesystem.protect {
             match &rule.value {
-                Protect::Path(path) => self.protect_path(path, &rule.origin)?,
+                Protect::Path(path) => self.protect_path(path, &rule.origin, known)?,
                 Protect::Git => {
-                    let roots: Vec<PathBuf> =
-                        self.write.iter().map(|root| root.path.clone()).collect();
+                    let roots: Vec<PathBuf> = self.write.iter().map(|root| root.path.clone()).collect();
                     for root in roots {
-                        self.protect_git(&root, &rule.origin)?;
+                        self.protect_git(&root, &rule.origin, known)?;
                     }
                 }
             }
@@ -80,18 +73,12 @@ impl Survey {
 
     /// Protects what a repository executes: hooks, configuration, gitfiles. A linked worktree's metadata lies outside
     /// the workspace, so it becomes a write root of its own, as narrow as git allows.
-    fn protect_git(&mut self, root: &Path, origin: &Origin) -> Result<(), Error> {
+    fn protect_git(&mut self, root: &Path, origin: &Origin, known: &mut Parents) -> Result<(), Error> {
         let Some(repository) = Repository::find(root)? else {
             let entry = root.join(".git");
-            self.watch.push(Watch {
-                path: entry.clone(),
-                before: Before::MissingOrDirectory,
-            });
+            self.watch.push(Watch { path: entry.clone(), before: Before::MissingOrDirectory });
             for name in git::NAMES_OF_A_NEW_REPOSITORY {
-                self.watch.push(Watch {
-                    path: entry.join(name),
-                    before: Before::Missing,
-                });
+                self.watch.push(Watch { path: entry.join(name), before: Before::Missing });
             }
             return Ok(());
         };
@@ -103,19 +90,16 @@ impl Survey {
             }
         }
         for path in repository.protected() {
-            self.protect_path(&path, origin)?;
+            self.protect_path(&path, origin, known)?;
         }
         Ok(())
     }
 
-    fn protect_path(&mut self, path: &Path, origin: &Origin) -> Result<(), Error> {
-        let Some(path) = resolve_parent(path)? else {
+    fn protect_path(&mut self, path: &Path, origin: &Origin, known: &mut Parents) -> Result<(), Error> {
+        let Some(path) = resolve_parent(path, known)? else {
             // The directory that it would be in is missing: the command could create both.
             if self.writable(path) {
-                self.watch.push(Watch {
-                    path: path.to_owned(),
-                    before: Before::Missing,
-                });
+                self.watch.push(Watch { path: path.to_owned(), before: Before::Missing });
             }
             return Ok(());
         };
@@ -124,38 +108,23 @@ impl Survey {
         }
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                let target = std::fs::read_link(&path).map_err(|source| Error::Survey {
-                    path: path.clone(),
-                    source,
-                })?;
-                self.watch.push(Watch {
-                    path: path.clone(),
-                    before: Before::Symlink(target),
-                });
+                let target =
+                    std::fs::read_link(&path).map_err(|source| Error::Survey { path: path.clone(), source })?;
+                self.watch.push(Watch { path: path.clone(), before: Before::Symlink(target) });
                 if let Ok(real) = std::fs::canonicalize(&path)
                     && real != path
                 {
-                    self.protect_path(&real, origin)?;
+                    self.protect_path(&real, origin, known)?;
                 }
             }
-            Ok(metadata) => self
-                .protect
-                .push(Place::new(path, &metadata, Some(origin.clone()))),
-            Err(error) if is_missing(&error) => self.watch.push(Watch {
-                path,
-                before: Before::Missing,
-            }),
+            Ok(metadata) => self.protect.push(Place::new(path, &metadata, Some(origin.clone()))),
+            Err(error) if is_missing(&error) => self.watch.push(Watch { path, before: Before::Missing }),
             Err(source) => return Err(Error::Survey { path, source }),
         }
         Ok(())
     }
 
-    fn find_hidden(
-        &mut self,
-        policy: &Policy,
-        anchors: &Anchors,
-        state: &State,
-    ) -> Result<(), Error> {
+    fn find_hidden(&mut self, policy: &Policy, anchors: &Anchors, state: &State) -> Result<(), Error> {
         let mut hide = |path: &Path, origin: Option<Origin>| match resolve(path) {
             Ok(found) => {
                 self.hide.push(found.place(origin));
@@ -164,10 +133,7 @@ impl Survey {
             Err(error) if is_missing(&error) => Ok(()),
             // What the user cannot reach, the command cannot reach either.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
-            Err(source) => Err(Error::Survey {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(Error::Survey { path: path.to_owned(), source }),
         };
         for rule in &policy.filesystem.hide {
             match &rule.value {
@@ -182,26 +148,12 @@ impl Survey {
         hide(state.directory(), None)?;
         self.hide.sort_by(|a, b| a.path.cmp(&b.path));
         // What lies under a hidden directory is hidden with it.
-        self.hide
-            .dedup_by(|inner, outer| inner.path.starts_with(&outer.path));
+        self.hide.dedup_by(|inner, outer| inner.path.starts_with(&outer.path));
         for root in &self.write {
-            if let Some(hidden) = self
-                .hide
-                .iter()
-                .find(|hidden| root.path.starts_with(&hidden.path))
-            {
-                let by = hidden
-                    .origin
-                    .as_ref()
-                    .map_or("ringfence keeps its state there".into(), Origin::to_string);
-                let reason = format!(
-                    "it lies in `{}`, which is hidden ({by})",
-                    hidden.path.display()
-                );
-                return Err(Error::RootRefused {
-                    path: root.path.clone(),
-                    reason,
-                });
+            if let Some(hidden) = self.hide.iter().find(|hidden| root.path.starts_with(&hidden.path)) {
+                let by = hidden.origin.as_ref().map_or("ringfence keeps its state there".into(), Origin::to_string);
+                let reason = format!("it lies in `{}`, which is hidden ({by})", hidden.path.display());
+                return Err(Error::RootRefused { path: root.path.clone(), reason });
             }
         }
         Ok(())
@@ -212,10 +164,7 @@ impl Place {
     fn new(path: PathBuf, metadata: &std::fs::Metadata, origin: Option<Origin>) -> Self {
         Self {
             path,
-            identity: Identity {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            },
+            identity: Identity { device: metadata.dev(), inode: metadata.ino() },
             directory: metadata.is_dir(),
             origin,
         }
@@ -225,24 +174,14 @@ impl Place {
 fn write_roots(policy: &Policy, anchors: &Anchors) -> Result<Vec<Place>, Error> {
     let mut roots: Vec<Place> = Vec::new();
     for rule in &policy.filesystem.write {
-        let failed = |source| Error::Root {
-            what: "write",
-            path: rule.value.clone(),
-            source,
-        };
+        let failed = |source| Error::Root { what: "write", path: rule.value.clone(), source };
         let found = resolve(&rule.value).map_err(failed)?;
         // Refused again after symbolic links are resolved: a link in the project may point at the home directory.
         if let Some(refused) = ringfence_policy::refused_write_root(&found.path, anchors) {
-            return Err(Error::RootRefused {
-                path: found.path,
-                reason: refused.to_string(),
-            });
+            return Err(Error::RootRefused { path: found.path, reason: refused.to_string() });
         }
         if !(found.is_directory() || found.is_file()) {
-            return Err(Error::RootRefused {
-                path: found.path,
-                reason: "it is neither a directory nor a file".into(),
-            });
+            return Err(Error::RootRefused { path: found.path, reason: "it is neither a directory nor a file".into() });
         }
         utf8(&found.path)?;
         roots.push(found.place(Some(rule.origin.clone())));
@@ -258,11 +197,7 @@ fn read_roots(policy: &Policy) -> Result<Option<Vec<Place>>, Error> {
     };
     let mut roots = Vec::with_capacity(rules.len());
     for rule in rules {
-        let failed = |source| Error::Root {
-            what: "read",
-            path: rule.value.clone(),
-            source,
-        };
+        let failed = |source| Error::Root { what: "read", path: rule.value.clone(), source };
         let found = resolve(&rule.value).map_err(failed)?;
         if found.path == Path::new("/") {
             return Ok(None);
@@ -278,10 +213,8 @@ fn runtime() -> Result<Vec<RuntimePath>, Error> {
     for path in runtime_locations(System::Linux) {
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                let target = std::fs::read_link(&path).map_err(|source| Error::Survey {
-                    path: path.clone(),
-                    source,
-                })?;
+                let target =
+                    std::fs::read_link(&path).map_err(|source| Error::Survey { path: path.clone(), source })?;
                 found.push(RuntimePath::Symlink(path, target));
             }
             Ok(metadata) => found.push(RuntimePath::Directory(Place::new(path, &metadata, None))),
@@ -301,11 +234,7 @@ fn resolver_files() -> Vec<Place> {
 }
 
 fn place_of(what: &'static str, path: &Path) -> Result<Place, Error> {
-    let failed = |source| Error::Directory {
-        what,
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Directory { what, path: path.to_owned(), source };
     let found = resolve(path).map_err(failed)?;
     if !found.is_directory() {
         return Err(failed(rustix::io::Errno::NOTDIR.into()));
@@ -314,34 +243,36 @@ fn place_of(what: &'static str, path: &Path) -> Result<Place, Error> {
     Ok(found.place(None))
 }
 
+/// Directories that were resolved already: most protected names lie in one of two.
+type Parents = std::collections::HashMap<PathBuf, Option<PathBuf>>;
+
 /// Resolves the directory of a path but not its last component. `None` if the directory does not exist.
-fn resolve_parent(path: &Path) -> Result<Option<PathBuf>, Error> {
+fn resolve_parent(path: &Path, known: &mut Parents) -> Result<Option<PathBuf>, Error> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(Some(path.to_owned()));
     };
-    match resolve(parent) {
-        Ok(real) => Ok(Some(real.path.join(name))),
-        Err(error) if is_missing(&error) => Ok(None),
-        Err(source) => Err(Error::Survey {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+    let real = match known.get(parent) {
+        Some(real) => real,
+        None => {
+            let real = match resolve(parent) {
+                Ok(real) => Some(real.path),
+                Err(error) if is_missing(&error) => None,
+                Err(source) => return Err(Error::Survey { path: path.to_owned(), source }),
+            };
+            known.entry(parent.to_owned()).or_insert(real)
+        }
+    };
+    Ok(real.as_ref().map(|real| real.join(name)))
 }
 
 pub(crate) fn is_missing(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 fn utf8(path: &Path) -> Result<(), Error> {
     match path.to_str() {
         Some(_) => Ok(()),
-        None => Err(Error::PathNotUtf8 {
-            path: path.to_owned(),
-        }),
+        None => Err(Error::PathNotUtf8 { path: path.to_owned() }),
     }
 }
 
@@ -349,10 +280,7 @@ fn utf8(path: &Path) -> Result<(), Error> {
 fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
     let mut found = Vec::new();
     for rule in &policy.network.unix_sockets {
-        let failed = |source| Error::Survey {
-            path: rule.value.clone(),
-            source,
-        };
+        let failed = |source| Error::Survey { path: rule.value.clone(), source };
         match resolve(&rule.value) {
             Ok(socket) => found.push(socket.place(Some(rule.origin.clone()))),
             Err(error) if is_missing(&error) => {}
@@ -363,37 +291,17 @@ fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
 }
 
 /// Finds the executable file as `execvp(3)` would, except that relative entries of PATH are skipped.
-fn find_program(
-    invocation: &Invocation,
-    directory: &Path,
-    policy: &Policy,
-) -> Result<PathBuf, Error> {
-    let command = invocation
-        .argv
-        .first()
-        .filter(|command| !command.is_empty())
-        .ok_or(Error::CommandEmpty)?;
+fn find_program(invocation: &Invocation, directory: &Path, policy: &Policy) -> Result<PathBuf, Error> {
+    let command = invocation.argv.first().filter(|command| !command.is_empty()).ok_or(Error::CommandEmpty)?;
     if command.as_encoded_bytes().contains(&b'/') {
         let path = directory.join(command);
         let mut lexical = PathBuf::new();
-        path.components()
-            .filter(|part| *part != Component::CurDir)
-            .for_each(|part| lexical.push(part));
+        path.components().filter(|part| *part != Component::CurDir).for_each(|part| lexical.push(part));
         return check_program(lexical).map_err(|failure| failure.into_error(command));
     }
-    let path_variable = policy
-        .environment
-        .set
-        .get("PATH")
-        .map(|rule| OsString::from(&rule.value));
-    let caller = invocation
-        .environment
-        .iter()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, value)| value.clone());
-    let search = path_variable
-        .or(caller)
-        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let path_variable = policy.environment.set.get("PATH").map(|rule| OsString::from(&rule.value));
+    let caller = invocation.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let search = path_variable.or(caller).unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let mut denied = None;
     for entry in std::env::split_paths(&search).filter(|entry| entry.is_absolute()) {
         match check_program(entry.join(command)) {
@@ -413,9 +321,7 @@ enum Unusable {
 impl Unusable {
     fn into_error(self, command: &OsStr) -> Error {
         match self {
-            Self::Missing => Error::CommandNotFound {
-                command: command.to_string_lossy().into_owned(),
-            },
+            Self::Missing => Error::CommandNotFound { command: command.to_string_lossy().into_owned() },
             Self::Not(path, reason) => Error::CommandNotExecutable { path, reason },
         }
     }
@@ -424,13 +330,10 @@ impl Unusable {
 fn check_program(path: PathBuf) -> Result<PathBuf, Unusable> {
     match std::fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Err(Unusable::Not(path, "it is a directory".into())),
-        Ok(metadata) if !metadata.is_file() => {
-            Err(Unusable::Not(path, "it is not a regular file".into()))
+        Ok(metadata) if !metadata.is_file() => Err(Unusable::Not(path, "it is not a regular file".into())),
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => {
+            Err(Unusable::Not(path, "it has no execute permission; run `chmod +x` on it".into()))
         }
-        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => Err(Unusable::Not(
-            path,
-            "it has no execute permission; run `chmod +x` on it".into(),
-        )),
         Ok(_) => Ok(path),
         Err(error) if is_missing(&error) => Err(Unusable::Missing),
         Err(error) => Err(Unusable::Not(path, error.to_string())),

@@ -13,7 +13,5 @@ mod script;
 mod signals;
 
 pub(crate) use launch::{Launched, launch};
-pub(crate) use script::{
-    Ended, Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings,
-};
+pub(crate) use script::{Ended, Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
 pub(crate) use signals::{Signals, wait_for};

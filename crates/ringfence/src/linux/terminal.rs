@@ -23,12 +23,7 @@ impl Terminal {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut byte = [0];
-        recvmsg(
-            control,
-            &mut [IoSliceMut::new(&mut byte)],
-            &mut ancillary,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
+        recvmsg(control, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
         let master = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
@@ -36,11 +31,7 @@ impl Terminal {
         let Some(master) = master else {
             return Ok(None);
         };
-        let mut terminal = Self {
-            master,
-            before: None,
-            input_open: true,
-        };
+        let mut terminal = Self { master, before: None, input_open: true };
         terminal.resize();
         terminal.make_raw()?;
         rustix::io::write(control, b"r")?;
@@ -67,11 +58,7 @@ impl Terminal {
         if read == 0 {
             self.input_open = false;
         }
-        let mut text = if read == 0 {
-            END_OF_FILE
-        } else {
-            &buffer[..read]
-        };
+        let mut text = if read == 0 { END_OF_FILE } else { &buffer[..read] };
         while !text.is_empty() {
             let written = rustix::io::write(&self.master, text)?;
             text = &text[written..];
@@ -92,9 +79,7 @@ impl Terminal {
             Ok(0) | Err(_) => false,
             Ok(read) => {
                 let mut out = std::io::stdout().lock();
-                out.write_all(&buffer[..read])
-                    .and_then(|()| out.flush())
-                    .is_ok()
+                out.write_all(&buffer[..read]).and_then(|()| out.flush()).is_ok()
             }
         }
     }

@@ -121,11 +121,7 @@ pub struct CgroupPlan {
 const MONITOR_MS: u64 = 50;
 
 /// Makes the plan of a run on Linux.
-pub(super) fn resolve(
-    policy: &Policy,
-    facts: &Facts,
-    invocation: &Invocation,
-) -> Result<Plan, Error> {
+pub(super) fn resolve(policy: &Policy, facts: &Facts, invocation: &Invocation) -> Result<Plan, Error> {
     if policy.network.mode.value == NetworkMode::Allowlist {
         return Err(Error::Unsupported {
             what: "the network mode `allowlist`".into(),
@@ -140,19 +136,11 @@ pub(super) fn resolve(
     let cgroup = cgroup(&facts.host.cgroup, &limits);
     let mut linux = LinuxPlan {
         mechanism,
-        user: User {
-            uid: facts.host.uid,
-            gid: facts.host.gid,
-        },
+        user: User { uid: facts.host.uid, gid: facts.host.gid },
         namespaces: namespaces(mechanism, policy.network.mode.value),
         mounts: Vec::new(),
         landlock: landlock::plan(mechanism, policy, facts),
-        seccomp: seccomp::plan(
-            architecture,
-            mechanism,
-            policy.network.mode.value,
-            limits.cpus_milli.is_some(),
-        ),
+        seccomp: seccomp::plan(architecture, mechanism, policy.network.mode.value, limits.cpus_milli.is_some()),
         private_temporary: mechanism == Mechanism::Landlock,
         rlimits: rlimits(&limits, cgroup.as_ref()),
         monitor_ms: monitored(&limits, cgroup.as_ref(), facts.host.uid).then_some(MONITOR_MS),
@@ -180,9 +168,7 @@ pub(super) fn resolve(
 fn choose(facts: &Facts, choice: MechanismChoice) -> Result<Mechanism, Error> {
     let host = &facts.host;
     if !host.seccomp.available {
-        return Err(Error::NoMechanism {
-            why: host.seccomp.detail.clone(),
-        });
+        return Err(Error::NoMechanism { why: host.seccomp.detail.clone() });
     }
     let namespaces = || match host.namespaces.available {
         true => Ok(Mechanism::Namespaces),
@@ -206,13 +192,7 @@ fn namespaces(mechanism: Mechanism, network: NetworkMode) -> Vec<Namespace> {
     if mechanism == Mechanism::Landlock {
         return Vec::new();
     }
-    let mut list = vec![
-        Namespace::User,
-        Namespace::Mount,
-        Namespace::Pid,
-        Namespace::Ipc,
-        Namespace::Uts,
-    ];
+    let mut list = vec![Namespace::User, Namespace::Mount, Namespace::Pid, Namespace::Ipc, Namespace::Uts];
     if network != NetworkMode::Open {
         list.push(Namespace::Network);
     }
@@ -247,10 +227,7 @@ fn cgroup(facts: &CgroupFacts, limits: &Limits) -> Option<CgroupPlan> {
         settings.push(("pids.max".to_owned(), (u64::from(count) + 1).to_string()));
     }
     if let Some(milli) = limits.cpus_milli.filter(|_| has("cpu")) {
-        settings.push((
-            "cpu.max".to_owned(),
-            format!("{} 100000", u64::from(milli) * 100),
-        ));
+        settings.push(("cpu.max".to_owned(), format!("{} 100000", u64::from(milli) * 100)));
     }
     (!settings.is_empty()).then_some(CgroupPlan { parent, settings })
 }
@@ -267,21 +244,12 @@ fn sets(cgroup: Option<&CgroupPlan>, file: &str) -> bool {
 
 fn rlimits(limits: &Limits, cgroup: Option<&CgroupPlan>) -> Vec<Rlimit> {
     // A core file would be written by the kernel, outside every rule of the policy.
-    let mut list = vec![Rlimit {
-        resource: Resource::Core,
-        limit: 0,
-    }];
+    let mut list = vec![Rlimit { resource: Resource::Core, limit: 0 }];
     if let Some(limit) = limits.memory_bytes.filter(|_| !sets(cgroup, "memory.max")) {
-        list.push(Rlimit {
-            resource: Resource::Data,
-            limit,
-        });
+        list.push(Rlimit { resource: Resource::Data, limit });
     }
     if let Some(limit) = limits.processes.filter(|_| !sets(cgroup, "pids.max")) {
-        list.push(Rlimit {
-            resource: Resource::Processes,
-            limit: u64::from(limit) + 1,
-        });
+        list.push(Rlimit { resource: Resource::Processes, limit: u64::from(limit) + 1 });
     }
     list
 }
@@ -299,12 +267,7 @@ fn affinity(limits: &Limits, cgroup: Option<&CgroupPlan>, processors: u32) -> Op
     (count < processors).then(|| (0..count).collect())
 }
 
-fn command(
-    policy: &Policy,
-    facts: &Facts,
-    invocation: &Invocation,
-    mechanism: Mechanism,
-) -> Command {
+fn command(policy: &Policy, facts: &Facts, invocation: &Invocation, mechanism: Mechanism) -> Command {
     let argv = invocation.argv.iter().cloned().map(Text).collect();
     // With a private /tmp its name is known; otherwise the run fills in the directory that it makes.
     let temporary: &str = match mechanism {

@@ -144,11 +144,7 @@ impl Plan {
             Holds::None { why } if !planned.accepted => Some((planned.rule, why)),
             _ => None,
         })?;
-        Some(Error::NotEnforced {
-            rule,
-            why: why.clone(),
-            alternative: None,
-        })
+        Some(Error::NotEnforced { rule, why: why.clone(), alternative: None })
     }
 
     /// SHA-256 of the plan's JSON, in hexadecimal.
@@ -168,9 +164,7 @@ impl Holds {
     }
 
     pub(crate) fn kernel(mechanism: impl Into<String>) -> Self {
-        Self::Kernel {
-            mechanism: mechanism.into(),
-        }
+        Self::Kernel { mechanism: mechanism.into() }
     }
 
     pub(crate) fn advisory(why: impl Into<String>) -> Self {
@@ -200,11 +194,9 @@ pub(crate) fn fingerprint(what: &'static str, value: &impl Serialize) -> Result<
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-            text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
 }

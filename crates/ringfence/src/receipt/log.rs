@@ -19,6 +19,13 @@ pub struct Log {
     path: PathBuf,
 }
 
+/// The log, open for one more receipt.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: File,
+}
+
 /// One line of the log.
 #[derive(Debug)]
 pub struct Entry {
@@ -44,7 +51,7 @@ pub struct Verification {
 const FIRST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// How much is read at once to find the last line.
-const TAIL: u64 = 16 * 1024;
+const TAIL: u64 = 4 * 1024;
 
 impl Log {
     /// The log of a state directory.
@@ -53,9 +60,7 @@ impl Log {
     ///
     /// None today; a later format may need one.
     pub fn open(state: &State) -> Result<Self, Error> {
-        Ok(Self {
-            path: state.file("receipts.jsonl"),
-        })
+        Ok(Self { path: state.file("receipts.jsonl") })
     }
 
     /// The file.
@@ -63,46 +68,25 @@ impl Log {
         &self.path
     }
 
-    /// Makes sure that a receipt of usual size can be appended.
+    /// Opens the log for one more receipt, and makes sure that there is room for it.
     ///
     /// # Errors
     ///
     /// [`Error::Receipt`] if the file cannot be written or the disk is full.
-    pub fn reserve(&self) -> Result<(), Error> {
-        let failed = |source| Error::Receipt {
-            path: self.path.clone(),
-            source,
-        };
+    pub fn writer(&self) -> Result<Writer, Error> {
+        let failed = |source| Error::Receipt { path: self.path.clone(), source };
         let file = open_private(&self.path).map_err(failed)?;
-        reserve(&file).map_err(failed)
+        room(&file).map_err(failed)?;
+        Ok(Writer { path: self.path.clone(), file })
     }
 
-    /// Appends a receipt, filling in the hash of the line before it. Other processes that append at the same moment
-    /// wait their turn.
+    /// Appends a receipt: [`Log::writer`] and [`Writer::append`].
     ///
     /// # Errors
     ///
-    /// [`Error::Receipt`] if the file cannot be locked, read or written.
+    /// As those.
     pub fn append(&self, receipt: &mut Receipt) -> Result<(), Error> {
-        let failed = |source| Error::Receipt {
-            path: self.path.clone(),
-            source,
-        };
-        let mut file = open_private(&self.path).map_err(failed)?;
-        // Released when the file is closed, also by a crash.
-        file.lock().map_err(failed)?;
-        let tail = Tail::read(&mut file).map_err(failed)?;
-        receipt.previous = tail.last.unwrap_or_else(|| FIRST.to_owned());
-        let mut line = Vec::with_capacity(2048);
-        if tail.torn {
-            line.push(b'\n');
-        }
-        serde_json::to_writer(&mut line, receipt).map_err(|source| Error::Encode {
-            what: "the receipt",
-            source,
-        })?;
-        line.push(b'\n');
-        file.write_all(&line).map_err(failed)
+        self.writer()?.append(receipt)
     }
 
     /// Every line, the oldest first.
@@ -115,10 +99,7 @@ impl Log {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => {
-                return Err(Error::Receipt {
-                    path: self.path.clone(),
-                    source,
-                });
+                return Err(Error::Receipt { path: self.path.clone(), source });
             }
         };
         let mut previous = FIRST.to_owned();
@@ -134,17 +115,11 @@ impl Log {
                     (false, _) => Err("the line is cut off".to_owned()),
                     (true, Err(error)) => Err(error.to_string()),
                 };
-                let chained = receipt
-                    .as_ref()
-                    .is_ok_and(|receipt| receipt.previous == previous);
+                let chained = receipt.as_ref().is_ok_and(|receipt| receipt.previous == previous);
                 if receipt.is_ok() {
                     previous = hash(text);
                 }
-                Entry {
-                    line: index + 1,
-                    receipt,
-                    chained,
-                }
+                Entry { line: index + 1, receipt, chained }
             })
             .collect())
     }
@@ -155,11 +130,7 @@ impl Log {
     ///
     /// As [`Log::entries`].
     pub fn verify(&self) -> Result<Verification, Error> {
-        let mut result = Verification {
-            receipts: 0,
-            torn: Vec::new(),
-            broken: Vec::new(),
-        };
+        let mut result = Verification { receipts: 0, torn: Vec::new(), broken: Vec::new() };
         for entry in self.entries()? {
             match entry.receipt {
                 Err(_) => result.torn.push(entry.line),
@@ -172,6 +143,30 @@ impl Log {
             }
         }
         Ok(result)
+    }
+}
+
+impl Writer {
+    /// Appends a receipt, filling in the hash of the line before it. Other processes that append at the same moment
+    /// wait their turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Receipt`] if the file cannot be locked, read or written.
+    pub fn append(mut self, receipt: &mut Receipt) -> Result<(), Error> {
+        let path = self.path;
+        let failed = |source| Error::Receipt { path: path.clone(), source };
+        // Released when the file is closed, also by a crash.
+        self.file.lock().map_err(failed)?;
+        let tail = Tail::read(&mut self.file).map_err(failed)?;
+        receipt.previous = tail.last.unwrap_or_else(|| FIRST.to_owned());
+        let mut line = Vec::with_capacity(4096);
+        if tail.torn {
+            line.push(b'\n');
+        }
+        serde_json::to_writer(&mut line, receipt).map_err(|source| Error::Encode { what: "the receipt", source })?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(failed)
     }
 }
 
@@ -210,12 +205,9 @@ impl Tail {
                 .unwrap_or_default()
                 .iter()
                 .rev()
-                .find(|line| serde_json::from_slice::<Receipt>(line).is_ok());
+                .find(|line| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok_and(|_| !line.is_empty()));
             if last.is_some() || start == 0 {
-                return Ok(Self {
-                    last: last.map(|line| hash(line)),
-                    torn,
-                });
+                return Ok(Self { last: last.map(|line| hash(line)), torn });
             }
             window *= 8;
         }
@@ -224,7 +216,7 @@ impl Tail {
 
 /// Looks whether the file system has room for this user (`fstatvfs(3)`).
 #[cfg(target_os = "linux")]
-fn reserve(file: &File) -> std::io::Result<()> {
+fn room(file: &File) -> std::io::Result<()> {
     const RECEIPT: u64 = 64 * 1024;
     let room = rustix::fs::fstatvfs(file)?;
     if room.f_bavail.saturating_mul(room.f_frsize) < RECEIPT {
@@ -234,7 +226,7 @@ fn reserve(file: &File) -> std::io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reserve(_: &File) -> std::io::Result<()> {
+fn room(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -18,11 +18,7 @@ fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u32;
                     OFFSET_NUMBER => number,
                     OFFSET_ARCHITECTURE => architecture,
                     offset => {
-                        assert_eq!(
-                            (offset - OFFSET_ARGUMENTS) % 8,
-                            0,
-                            "only low halves are loaded"
-                        );
+                        assert_eq!((offset - OFFSET_ARGUMENTS) % 8, 0, "only low halves are loaded");
                         arguments[((offset - OFFSET_ARGUMENTS) / 8) as usize]
                     }
                 };
@@ -38,11 +34,7 @@ fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u32;
             JUMP_BITS => accumulator & instruction.value != 0,
             other => panic!("unknown instruction {other:#x}"),
         };
-        at += usize::from(if taken {
-            instruction.jump_true
-        } else {
-            instruction.jump_false
-        });
+        at += usize::from(if taken { instruction.jump_true } else { instruction.jump_false });
     }
 }
 
@@ -59,84 +51,32 @@ fn expected(plan: &SeccompPlan, nr: u32, arguments: [u32; 6]) -> u32 {
                 && match &rule.when {
                     None => true,
                     Some(Condition::AnyBit { argument: a, bits }) => argument(*a) & bits != 0,
-                    Some(Condition::OneOf {
-                        argument: a,
-                        values,
-                    }) => values.contains(&argument(*a)),
-                    Some(Condition::NoneOf {
-                        argument: a,
-                        values,
-                    }) => !values.contains(&argument(*a)),
-                    Some(Condition::Both {
-                        argument: a,
-                        value,
-                        other,
-                        allowed,
-                    }) => argument(*a) == *value && !allowed.contains(&argument(*other)),
+                    Some(Condition::OneOf { argument: a, values }) => values.contains(&argument(*a)),
+                    Some(Condition::NoneOf { argument: a, values }) => !values.contains(&argument(*a)),
+                    Some(Condition::Both { argument: a, value, other, allowed }) => {
+                        argument(*a) == *value && !allowed.contains(&argument(*other))
+                    }
                 }
         })
         .map_or(ALLOW, |rule| errno(rule.action))
 }
 
 fn rule(call: &str, when: Option<Condition>) -> SeccompRule {
-    SeccompRule {
-        call: call.into(),
-        when,
-        action: SeccompAction::Eperm,
-    }
+    SeccompRule { call: call.into(), when, action: SeccompAction::Eperm }
 }
 
 fn sample(architecture: Architecture) -> SeccompPlan {
     let rules = vec![
         rule("mount", None),
         rule("bpf", None),
-        SeccompRule {
-            call: "clone3".into(),
-            when: None,
-            action: SeccompAction::Enosys,
-        },
-        rule(
-            "clone",
-            Some(Condition::AnyBit {
-                argument: 0,
-                bits: 0x7e02_0080,
-            }),
-        ),
-        rule(
-            "ioctl",
-            Some(Condition::OneOf {
-                argument: 1,
-                values: vec![0x5412, 0x541d, 0x541c],
-            }),
-        ),
-        rule(
-            "socket",
-            Some(Condition::NoneOf {
-                argument: 0,
-                values: vec![1, 2, 10, 16],
-            }),
-        ),
-        rule(
-            "socket",
-            Some(Condition::Both {
-                argument: 0,
-                value: 16,
-                other: 2,
-                allowed: vec![0, 4],
-            }),
-        ),
-        rule(
-            "socketpair",
-            Some(Condition::NoneOf {
-                argument: 0,
-                values: vec![],
-            }),
-        ),
+        SeccompRule { call: "clone3".into(), when: None, action: SeccompAction::Enosys },
+        rule("clone", Some(Condition::AnyBit { argument: 0, bits: 0x7e02_0080 })),
+        rule("ioctl", Some(Condition::OneOf { argument: 1, values: vec![0x5412, 0x541d, 0x541c] })),
+        rule("socket", Some(Condition::NoneOf { argument: 0, values: vec![1, 2, 10, 16] })),
+        rule("socket", Some(Condition::Both { argument: 0, value: 16, other: 2, allowed: vec![0, 4] })),
+        rule("socketpair", Some(Condition::NoneOf { argument: 0, values: vec![] })),
     ];
-    SeccompPlan {
-        architecture,
-        rules,
-    }
+    SeccompPlan { architecture, rules }
 }
 
 proptest! {
@@ -168,8 +108,5 @@ fn another_architecture_is_killed() {
 fn an_x32_number_does_not_slip_past_the_table() {
     let program = compile(&sample(Architecture::X86_64));
     let mount = number(Architecture::X86_64, "mount").unwrap();
-    assert_eq!(
-        run(&program, 0xc000_003e, mount | X32_BIT, [0; 6]),
-        errno(SeccompAction::Enosys)
-    );
+    assert_eq!(run(&program, 0xc000_003e, mount | X32_BIT, [0; 6]), errno(SeccompAction::Enosys));
 }

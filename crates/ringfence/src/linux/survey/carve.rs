@@ -14,11 +14,7 @@ use crate::survey::{Carved, RuntimePath, Survey};
 const LIMIT: usize = 4096;
 
 pub(super) fn carve(survey: &Survey) -> Result<Carved, Error> {
-    let hidden: BTreeSet<&Path> = survey
-        .hide
-        .iter()
-        .map(|place| place.path.as_path())
-        .collect();
+    let hidden: BTreeSet<&Path> = survey.hide.iter().map(|place| place.path.as_path()).collect();
     let mut carved = Carved::default();
     match &survey.read {
         None => grant(Path::new("/"), &hidden, &mut carved)?,
@@ -46,19 +42,12 @@ fn grant(path: &Path, hidden: &BTreeSet<&Path>, carved: &mut Carved) -> Result<(
     if !hidden.iter().any(|hidden| hidden.starts_with(path)) {
         carved.grant.push(path.to_owned());
         if carved.grant.len() > LIMIT {
-            return Err(Error::TooMany {
-                what: "hiding paths with Landlock",
-                count: carved.grant.len(),
-                limit: LIMIT,
-            });
+            return Err(Error::TooMany { what: "hiding paths with Landlock", count: carved.grant.len(), limit: LIMIT });
         }
         return Ok(());
     }
     carved.opened.push(path.to_owned());
-    let failed = |source| Error::Survey {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Survey { path: path.to_owned(), source };
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         match entry.file_type() {

@@ -20,10 +20,7 @@ pub(super) struct Resolved {
 /// a path with a link is walked component by component.
 pub(super) fn resolve(path: &Path) -> std::io::Result<Resolved> {
     match open(path, ResolveFlags::NO_SYMLINKS) {
-        Ok(fd) => Ok(Resolved {
-            path: path.to_owned(),
-            stat: rustix::fs::fstat(fd)?,
-        }),
+        Ok(fd) => Ok(Resolved { path: path.to_owned(), stat: rustix::fs::fstat(fd)? }),
         Err(Errno::LOOP | Errno::NOSYS) => {
             let real = std::fs::canonicalize(path)?;
             let stat = rustix::fs::fstat(open(&real, ResolveFlags::empty())?)?;
@@ -43,12 +40,7 @@ impl Resolved {
     }
 
     pub(super) fn place(self, origin: Option<ringfence_policy::Origin>) -> Place {
-        Place {
-            identity: identity(&self.stat),
-            directory: self.is_directory(),
-            path: self.path,
-            origin,
-        }
+        Place { identity: identity(&self.stat), directory: self.is_directory(), path: self.path, origin }
     }
 
     fn kind(&self) -> FileType {
@@ -57,21 +49,12 @@ impl Resolved {
 }
 
 pub(super) fn identity(stat: &Stat) -> Identity {
-    Identity {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-    }
+    Identity { device: stat.st_dev, inode: stat.st_ino }
 }
 
 fn open(path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
     if resolve.is_empty() {
         return rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     }
-    rustix::fs::openat2(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        resolve,
-    )
+    rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }

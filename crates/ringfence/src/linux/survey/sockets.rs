@@ -19,18 +19,10 @@ pub(super) fn reachable(survey: &Survey) -> Result<Vec<PathBuf>, Error> {
         Ok(text) => text,
         Err(error) if is_missing(&error) => Vec::new(),
         Err(source) => {
-            return Err(Error::Survey {
-                path: table.to_owned(),
-                source,
-            });
+            return Err(Error::Survey { path: table.to_owned(), source });
         }
     };
-    let allowed = |path: &Path| {
-        survey
-            .allowed_sockets
-            .iter()
-            .any(|place| place.path == path)
-    };
+    let allowed = |path: &Path| survey.allowed_sockets.iter().any(|place| place.path == path);
     let mut found = BTreeSet::new();
     for path in bound_paths(&text) {
         // The table shows the path as it was bound; it may since have moved, vanished, or lead through links.
@@ -38,10 +30,7 @@ pub(super) fn reachable(survey: &Survey) -> Result<Vec<PathBuf>, Error> {
             continue;
         };
         let covered = FRESH.iter().any(|fresh| real.starts_with(fresh)) && !survey.writable(&real)
-            || survey
-                .hide
-                .iter()
-                .any(|hidden| real.starts_with(&hidden.path));
+            || survey.hide.iter().any(|hidden| real.starts_with(&hidden.path));
         if !covered && !allowed(&real) && is_socket(&real) {
             found.insert(real);
         }
@@ -51,12 +40,10 @@ pub(super) fn reachable(survey: &Survey) -> Result<Vec<PathBuf>, Error> {
 
 /// The absolute paths in the format of `/proc/net/unix` (proc(5)): seven fields, then the path, `@` for abstract names.
 fn bound_paths(text: &[u8]) -> impl Iterator<Item = &Path> {
-    text.split(|byte| *byte == b'\n')
-        .skip(1)
-        .filter_map(|line| {
-            let start = line.iter().position(|byte| *byte == b'/')?;
-            Some(Path::new(std::ffi::OsStr::from_bytes(&line[start..])))
-        })
+    text.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+        let start = line.iter().position(|byte| *byte == b'/')?;
+        Some(Path::new(std::ffi::OsStr::from_bytes(&line[start..])))
+    })
 }
 
 #[cfg(test)]
@@ -74,11 +61,7 @@ mod tests {
         // The abstract name is not a path, but a harmless extra: nothing at that path is a socket of that name.
         assert_eq!(
             paths,
-            [
-                Path::new("/run/dbus/system_bus_socket"),
-                Path::new("/tmp/.X11-unix/X0"),
-                Path::new("/home/u/a b")
-            ]
+            [Path::new("/run/dbus/system_bus_socket"), Path::new("/tmp/.X11-unix/X0"), Path::new("/home/u/a b")]
         );
     }
 }

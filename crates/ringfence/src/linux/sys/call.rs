@@ -53,14 +53,8 @@ fn as_fd(result: usize) -> RawFd {
 
 /// `openat(2)` relative to the current directory.
 pub(crate) fn open(path: &CStr, flags: i32, mode: u32) -> Result<RawFd> {
-    let arguments = [
-        descriptor(libc::AT_FDCWD),
-        address(path),
-        (flags | libc::O_CLOEXEC) as usize,
-        mode as usize,
-        0,
-        0,
-    ];
+    let arguments =
+        [descriptor(libc::AT_FDCWD), address(path), (flags | libc::O_CLOEXEC) as usize, mode as usize, 0, 0];
     // SAFETY: the path is a valid string; the other arguments are numbers.
     unsafe { raw(libc::SYS_openat, arguments) }.map(as_fd)
 }
@@ -79,14 +73,7 @@ pub(crate) fn open_exact(path: &CStr) -> Result<RawFd> {
         mode: 0,
         resolve: RESOLVE_NO_SYMLINKS,
     };
-    let arguments = [
-        descriptor(libc::AT_FDCWD),
-        address(path),
-        (&raw const how) as usize,
-        size_of::<OpenHow>(),
-        0,
-        0,
-    ];
+    let arguments = [descriptor(libc::AT_FDCWD), address(path), (&raw const how) as usize, size_of::<OpenHow>(), 0, 0];
     // SAFETY: path and structure live through the call, and the size is the structure's.
     unsafe { raw(libc::SYS_openat2, arguments) }.map(as_fd)
 }
@@ -100,13 +87,7 @@ pub(crate) fn close(fd: RawFd) {
 /// `close_range(2)`.
 pub(crate) fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
     // SAFETY: three numbers.
-    unsafe {
-        raw(
-            libc::SYS_close_range,
-            [first as usize, last as usize, flags as usize, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_close_range, [first as usize, last as usize, flags as usize, 0, 0, 0]) }.map(drop)
 }
 
 /// `fstat(2)` of what matters here: device, inode and whether it is a directory.
@@ -119,52 +100,20 @@ pub(crate) fn identify(fd: RawFd) -> Result<(u64, u64, bool)> {
     }
     // SAFETY: the call succeeded, so the kernel filled the buffer.
     let stat = unsafe { stat.assume_init() };
-    Ok((
-        stat.st_dev,
-        stat.st_ino,
-        stat.st_mode & libc::S_IFMT == libc::S_IFDIR,
-    ))
+    Ok((stat.st_dev, stat.st_ino, stat.st_mode & libc::S_IFMT == libc::S_IFDIR))
 }
 
 /// `write(2)`, all of it or an error.
 pub(crate) fn write(fd: RawFd, bytes: &[u8]) -> Result<()> {
     // SAFETY: pointer and length describe a valid slice.
-    let written = unsafe {
-        raw(
-            libc::SYS_write,
-            [
-                descriptor(fd),
-                bytes.as_ptr() as usize,
-                bytes.len(),
-                0,
-                0,
-                0,
-            ],
-        )
-    }?;
-    if written == bytes.len() {
-        Ok(())
-    } else {
-        Err(Errno(libc::EIO))
-    }
+    let written = unsafe { raw(libc::SYS_write, [descriptor(fd), bytes.as_ptr() as usize, bytes.len(), 0, 0, 0]) }?;
+    if written == bytes.len() { Ok(()) } else { Err(Errno(libc::EIO)) }
 }
 
 /// `read(2)`.
 pub(crate) fn read(fd: RawFd, bytes: &mut [u8]) -> Result<usize> {
     // SAFETY: pointer and length describe a valid, exclusive slice.
-    unsafe {
-        raw(
-            libc::SYS_read,
-            [
-                descriptor(fd),
-                bytes.as_mut_ptr() as usize,
-                bytes.len(),
-                0,
-                0,
-                0,
-            ],
-        )
-    }
+    unsafe { raw(libc::SYS_read, [descriptor(fd), bytes.as_mut_ptr() as usize, bytes.len(), 0, 0, 0]) }
 }
 
 /// `prctl(2)` with numbers only.
@@ -174,29 +123,11 @@ pub(crate) fn prctl(option: i32, argument: usize) -> Result<usize> {
 }
 
 /// `mount(2)`.
-pub(crate) fn mount(
-    source: &CStr,
-    target: &CStr,
-    kind: &CStr,
-    flags: u64,
-    data: Option<&CStr>,
-) -> Result<()> {
+pub(crate) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64, data: Option<&CStr>) -> Result<()> {
     let data = data.map_or(0, address);
     // SAFETY: all strings live through the call.
-    unsafe {
-        raw(
-            libc::SYS_mount,
-            [
-                address(source),
-                address(target),
-                address(kind),
-                flags as usize,
-                data,
-                0,
-            ],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_mount, [address(source), address(target), address(kind), flags as usize, data, 0]) }
+        .map(drop)
 }
 
 /// `open_tree(2)`: a detached copy of the mount at a descriptor.
@@ -207,26 +138,14 @@ pub(crate) fn clone_tree(fd: RawFd, recursive: bool) -> Result<RawFd> {
         flags |= libc::AT_RECURSIVE;
     }
     // SAFETY: an empty string and numbers.
-    unsafe {
-        raw(
-            libc::SYS_open_tree,
-            [descriptor(fd), address(c""), flags as usize, 0, 0, 0],
-        )
-    }
-    .map(as_fd)
+    unsafe { raw(libc::SYS_open_tree, [descriptor(fd), address(c""), flags as usize, 0, 0, 0]) }.map(as_fd)
 }
 
 /// `move_mount(2)`: attaches a detached tree at a path, whose last component is not followed.
 pub(crate) fn attach_tree(tree: RawFd, target: &CStr) -> Result<()> {
     const MOVE_MOUNT_F_EMPTY_PATH: usize = 4;
-    let arguments = [
-        descriptor(tree),
-        address(c""),
-        descriptor(libc::AT_FDCWD),
-        address(target),
-        MOVE_MOUNT_F_EMPTY_PATH,
-        0,
-    ];
+    let arguments =
+        [descriptor(tree), address(c""), descriptor(libc::AT_FDCWD), address(target), MOVE_MOUNT_F_EMPTY_PATH, 0];
     // SAFETY: both strings live through the call.
     unsafe { raw(libc::SYS_move_mount, arguments) }.map(drop)
 }
@@ -246,12 +165,7 @@ pub(crate) fn set_attributes(on: On<'_>, set: u64, recursive: bool) -> Result<()
         propagation: u64,
         user_namespace: u64,
     }
-    let attributes = MountAttr {
-        set,
-        clear: 0,
-        propagation: libc::MS_PRIVATE,
-        user_namespace: 0,
-    };
+    let attributes = MountAttr { set, clear: 0, propagation: libc::MS_PRIVATE, user_namespace: 0 };
     let (fd, path, mut flags) = match on {
         On::Descriptor(fd) => (fd, c"", libc::AT_EMPTY_PATH),
         On::Path(path) => (libc::AT_FDCWD, path, libc::AT_SYMLINK_NOFOLLOW),
@@ -259,14 +173,8 @@ pub(crate) fn set_attributes(on: On<'_>, set: u64, recursive: bool) -> Result<()
     if recursive {
         flags |= libc::AT_RECURSIVE;
     }
-    let arguments = [
-        descriptor(fd),
-        address(path),
-        flags as usize,
-        (&raw const attributes) as usize,
-        size_of::<MountAttr>(),
-        0,
-    ];
+    let arguments =
+        [descriptor(fd), address(path), flags as usize, (&raw const attributes) as usize, size_of::<MountAttr>(), 0];
     // SAFETY: path and structure live through the call, and the size is the structure's.
     unsafe { raw(libc::SYS_mount_setattr, arguments) }.map(drop)
 }
@@ -274,19 +182,7 @@ pub(crate) fn set_attributes(on: On<'_>, set: u64, recursive: bool) -> Result<()
 /// `mkdirat(2)`; a directory that exists is fine.
 pub(crate) fn make_directory(path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: the path is a valid string.
-    let result = unsafe {
-        raw(
-            libc::SYS_mkdirat,
-            [
-                descriptor(libc::AT_FDCWD),
-                address(path),
-                mode as usize,
-                0,
-                0,
-                0,
-            ],
-        )
-    };
+    let result = unsafe { raw(libc::SYS_mkdirat, [descriptor(libc::AT_FDCWD), address(path), mode as usize, 0, 0, 0]) };
     match result {
         Err(Errno(libc::EEXIST)) => Ok(()),
         other => other.map(drop),
@@ -296,20 +192,7 @@ pub(crate) fn make_directory(path: &CStr, mode: u32) -> Result<()> {
 /// `symlinkat(2)`.
 pub(crate) fn make_symlink(target: &CStr, path: &CStr) -> Result<()> {
     // SAFETY: both strings live through the call.
-    unsafe {
-        raw(
-            libc::SYS_symlinkat,
-            [
-                address(target),
-                descriptor(libc::AT_FDCWD),
-                address(path),
-                0,
-                0,
-                0,
-            ],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_symlinkat, [address(target), descriptor(libc::AT_FDCWD), address(path), 0, 0, 0]) }.map(drop)
 }
 
 /// `chdir(2)`.
@@ -327,25 +210,13 @@ pub(crate) fn change_directory_to(fd: RawFd) -> Result<()> {
 /// `pivot_root(2)` with the current directory as both, which stacks the old root over the new one.
 pub(crate) fn pivot_here() -> Result<()> {
     // SAFETY: two valid strings.
-    unsafe {
-        raw(
-            libc::SYS_pivot_root,
-            [address(c"."), address(c"."), 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_pivot_root, [address(c"."), address(c"."), 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `umount2(2)` of the current directory, lazily.
 pub(crate) fn detach_here() -> Result<()> {
     // SAFETY: a valid string and a number.
-    unsafe {
-        raw(
-            libc::SYS_umount2,
-            [address(c"."), libc::MNT_DETACH as usize, 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_umount2, [address(c"."), libc::MNT_DETACH as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `ioctl(2)` with a number or an address as its argument.
@@ -355,12 +226,7 @@ pub(crate) fn detach_here() -> Result<()> {
 /// The argument must be what the request expects.
 pub(crate) unsafe fn control(fd: RawFd, request: u64, argument: usize) -> Result<usize> {
     // SAFETY: the caller promises that the argument fits the request.
-    unsafe {
-        raw(
-            libc::SYS_ioctl,
-            [descriptor(fd), request as usize, argument, 0, 0, 0],
-        )
-    }
+    unsafe { raw(libc::SYS_ioctl, [descriptor(fd), request as usize, argument, 0, 0, 0]) }
 }
 
 /// `dup3(2)` without `O_CLOEXEC`, also onto itself.
@@ -369,50 +235,25 @@ pub(crate) fn duplicate_onto(from: RawFd, to: RawFd) -> Result<()> {
         return inherit(from);
     }
     // SAFETY: three numbers.
-    unsafe {
-        raw(
-            libc::SYS_dup3,
-            [descriptor(from), descriptor(to), 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_dup3, [descriptor(from), descriptor(to), 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Clears close-on-exec.
 pub(crate) fn inherit(fd: RawFd) -> Result<()> {
     // SAFETY: three numbers.
-    unsafe {
-        raw(
-            libc::SYS_fcntl,
-            [descriptor(fd), libc::F_SETFD as usize, 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_fcntl, [descriptor(fd), libc::F_SETFD as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// `kill(2)`.
 pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: two numbers.
-    unsafe {
-        raw(
-            libc::SYS_kill,
-            [descriptor(pid), signal as usize, 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { raw(libc::SYS_kill, [descriptor(pid), signal as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// A child that ended, as `wait4(2)` tells without waiting: `None` if none has.
 pub(crate) fn reap() -> Result<Option<(i32, i32)>> {
     let mut status: i32 = 0;
-    let arguments = [
-        descriptor(-1),
-        (&raw mut status) as usize,
-        libc::WNOHANG as usize,
-        0,
-        0,
-        0,
-    ];
+    let arguments = [descriptor(-1), (&raw mut status) as usize, libc::WNOHANG as usize, 0, 0, 0];
     // SAFETY: the status is writable and lives through the call.
     let pid = unsafe { raw(libc::SYS_wait4, arguments) }?;
     Ok((pid != 0).then(|| (as_fd(pid), status)))

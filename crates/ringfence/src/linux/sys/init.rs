@@ -33,11 +33,7 @@ fn report(ends: Ends, failure: Failure) -> ! {
 }
 
 fn failed(stage: Stage) -> impl Fn(Errno) -> Failure {
-    move |Errno(errno)| Failure {
-        stage,
-        index: 0,
-        errno,
-    }
+    move |Errno(errno)| Failure { stage, index: 0, errno }
 }
 
 fn prepare_and_wait(
@@ -45,9 +41,9 @@ fn prepare_and_wait(
     ends: Ends,
     mask: &libc::sigset_t,
 ) -> Result<std::convert::Infallible, Failure> {
-    keep_only(&[ends.report, ends.status, ends.control], &script.keep)
-        .map_err(failed(Stage::Start))?;
-    set_umask(0);
+    keep_only(&[ends.report, ends.status, ends.control], &script.keep).map_err(failed(Stage::Start))?;
+    // The caller's mask is for what the command makes, not for what is made here.
+    let umask = set_umask(0);
     if let Some(maps) = &script.maps {
         write_file(c"/proc/self/setgroups", b"deny").map_err(failed(Stage::IdMaps))?;
         write_file(c"/proc/self/uid_map", &maps.users).map_err(failed(Stage::IdMaps))?;
@@ -56,11 +52,7 @@ fn prepare_and_wait(
     // Only now: the maps of a process that cannot be dumped belong to the superuser.
     call::prctl(libc::PR_SET_DUMPABLE, 0).map_err(failed(Stage::Start))?;
     mounts::build(&script.mounts, &mut script.slots).map_err(|stopped| Failure {
-        stage: if stopped.changed {
-            Stage::Changed
-        } else {
-            Stage::Mount
-        },
+        stage: if stopped.changed { Stage::Changed } else { Stage::Mount },
         index: u32::try_from(stopped.index).unwrap_or(u32::MAX),
         errno: stopped.errno.0,
     })?;
@@ -72,30 +64,19 @@ fn prepare_and_wait(
         Some(path) => Some(open_terminal(path, ends.control).map_err(failed(Stage::Terminal))?),
         None => None,
     };
-    let ruleset =
-        match &script.ruleset {
-            Some(ruleset) => Some(lockdown::prepare(ruleset).map_err(
-                |(index, Errno(errno))| Failure {
-                    stage: Stage::Ruleset,
-                    index: u32::try_from(index).unwrap_or(u32::MAX),
-                    errno,
-                },
-            )?),
-            None => None,
-        };
+    let ruleset = match &script.ruleset {
+        Some(ruleset) => Some(lockdown::prepare(ruleset).map_err(|(index, Errno(errno))| Failure {
+            stage: Stage::Ruleset,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            errno,
+        })?),
+        None => None,
+    };
     // Before the filter, which refuses to let the command change this.
     if let Some(mask) = &script.affinity {
-        let arguments = [
-            0,
-            size_of_val(mask.as_slice()),
-            mask.as_ptr() as usize,
-            0,
-            0,
-            0,
-        ];
+        let arguments = [0, size_of_val(mask.as_slice()), mask.as_ptr() as usize, 0, 0, 0];
         // SAFETY: pointer and size describe the mask.
-        unsafe { call::raw(libc::SYS_sched_setaffinity, arguments) }
-            .map_err(failed(Stage::Limits))?;
+        unsafe { call::raw(libc::SYS_sched_setaffinity, arguments) }.map_err(failed(Stage::Limits))?;
     }
     if script.lock_in == LockIn::Init {
         lock(script, ruleset)?;
@@ -105,16 +86,7 @@ fn prepare_and_wait(
     if script.program.is_none() {
         call::exit(0);
     }
-    let command = fork_command(
-        script,
-        Start {
-            ends,
-            ruleset,
-            terminal,
-            mask,
-        },
-    )
-    .map_err(failed(Stage::Fork))?;
+    let command = fork_command(script, Start { ends, ruleset, terminal, mask, umask }).map_err(failed(Stage::Fork))?;
     call::close(ends.report);
     // A reader of the command's output must see its end when the command's processes are gone, not when this one is.
     keep_only(&[ends.status, ends.control], &[]).map_err(failed(Stage::Start))?;
@@ -133,6 +105,7 @@ struct Start<'a> {
     ruleset: Option<RawFd>,
     terminal: Option<RawFd>,
     mask: &'a libc::sigset_t,
+    umask: u32,
 }
 
 /// Starts the command's process, which borrows this one's memory until it executes the command: copying the page tables
@@ -172,20 +145,12 @@ fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
 
 /// The last steps in the command's own process.
 fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::Infallible, Failure> {
-    let Start {
-        ruleset,
-        terminal,
-        mask,
-        ..
-    } = start;
+    let Start { ruleset, terminal, mask, .. } = start;
     if let Some(terminal) = terminal {
         take_terminal(terminal).map_err(failed(Stage::Terminal))?;
     }
     for (index, (resource, limit)) in script.rlimits.iter().enumerate() {
-        let limit = libc::rlimit {
-            rlim_cur: *limit,
-            rlim_max: *limit,
-        };
+        let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
         let arguments = [0, *resource as usize, (&raw const limit) as usize, 0, 0, 0];
         // SAFETY: the limit lives through the call.
         unsafe { call::raw(libc::SYS_prlimit64, arguments) }.map_err(|Errno(errno)| Failure {
@@ -203,7 +168,7 @@ fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::In
     if script.lock_in == LockIn::Command {
         lock(script, ruleset)?;
     }
-    set_umask(script.umask);
+    set_umask(start.umask);
     restore_signals(mask).map_err(failed(Stage::Start))?;
     Err(failed(Stage::Execute)(execute(script)))
 }
@@ -215,18 +180,9 @@ fn execute(script: &mut Script) -> Errno {
     };
     let environment = script.environment.as_ptr() as usize;
     let execve = |program: &std::ffi::CStr, argv: *const *const libc::c_char| {
-        let arguments = [
-            program.as_ptr() as usize,
-            argv as usize,
-            environment,
-            0,
-            0,
-            0,
-        ];
+        let arguments = [program.as_ptr() as usize, argv as usize, environment, 0, 0, 0];
         // SAFETY: both arrays end with a null pointer, and every other pointer in them is a string of the script.
-        unsafe { call::raw(libc::SYS_execve, arguments) }
-            .err()
-            .unwrap_or(Errno(libc::EINVAL))
+        unsafe { call::raw(libc::SYS_execve, arguments) }.err().unwrap_or(Errno(libc::EINVAL))
     };
     match execve(program, script.argv.as_ptr()) {
         Errno(libc::ENOEXEC) => execve(c"/bin/sh", script.argv.for_shell(program)),
@@ -241,11 +197,7 @@ fn wait(command: i32, ends: Ends) -> ! {
     let signals = unsafe {
         libc::sigemptyset(children.as_mut_ptr());
         libc::sigaddset(children.as_mut_ptr(), libc::SIGCHLD);
-        libc::signalfd(
-            -1,
-            children.as_ptr(),
-            libc::SFD_CLOEXEC | libc::SFD_NONBLOCK,
-        )
+        libc::signalfd(-1, children.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
     };
     loop {
         while let Ok(Some((pid, status))) = call::reap() {
@@ -256,16 +208,8 @@ fn wait(command: i32, ends: Ends) -> ! {
             }
         }
         let mut events = [
-            libc::pollfd {
-                fd: signals,
-                events: libc::POLLIN,
-                revents: 0,
-            },
-            libc::pollfd {
-                fd: ends.control,
-                events: libc::POLLIN,
-                revents: 0,
-            },
+            libc::pollfd { fd: signals, events: libc::POLLIN, revents: 0 },
+            libc::pollfd { fd: ends.control, events: libc::POLLIN, revents: 0 },
         ];
         // SAFETY: the array is valid and its length is given.
         unsafe { libc::poll(events.as_mut_ptr(), 2, -1) };
@@ -320,16 +264,13 @@ fn end_descendants() {
 /// The numbers of a text, separated by anything else. The last may be cut off by the buffer, so it must be ended by a
 /// separator.
 fn numbers(text: &[u8]) -> impl Iterator<Item = i32> + '_ {
-    text.split_inclusive(|byte| !byte.is_ascii_digit())
-        .filter_map(|part| {
-            let (last, digits) = part.split_last()?;
-            if last.is_ascii_digit() || digits.is_empty() {
-                return None;
-            }
-            digits.iter().try_fold(0i32, |sum, digit| {
-                sum.checked_mul(10)?.checked_add(i32::from(digit - b'0'))
-            })
-        })
+    text.split_inclusive(|byte| !byte.is_ascii_digit()).filter_map(|part| {
+        let (last, digits) = part.split_last()?;
+        if last.is_ascii_digit() || digits.is_empty() {
+            return None;
+        }
+        digits.iter().try_fold(0i32, |sum, digit| sum.checked_mul(10)?.checked_add(i32::from(digit - b'0')))
+    })
 }
 
 /// Closes every descriptor above 2 but these.
@@ -337,12 +278,7 @@ fn keep_only(ours: &[RawFd], more: &[RawFd]) -> call::Result<()> {
     let mut from = 3;
     loop {
         // The smallest kept descriptor that is not below `from`: no sorting, no memory.
-        let next = ours
-            .iter()
-            .chain(more)
-            .copied()
-            .filter(|fd| *fd >= from)
-            .min();
+        let next = ours.iter().chain(more).copied().filter(|fd| *fd >= from).min();
         let last = next.map_or(u32::MAX, |fd| fd.unsigned_abs().saturating_sub(1));
         if from.unsigned_abs() <= last {
             call::close_range(from.unsigned_abs(), last, 0)?;
@@ -361,9 +297,11 @@ fn write_file(path: &std::ffi::CStr, bytes: &[u8]) -> call::Result<()> {
     result
 }
 
-fn set_umask(mask: u32) {
+/// Sets the file mode creation mask and returns the one before.
+fn set_umask(mask: u32) -> u32 {
     // SAFETY: umask(2) takes a number and cannot fail.
-    unsafe { call::raw(libc::SYS_umask, [mask as usize, 0, 0, 0, 0, 0]) }.unwrap_or_default();
+    let before = unsafe { call::raw(libc::SYS_umask, [mask as usize, 0, 0, 0, 0, 0]) };
+    before.ok().and_then(|before| u32::try_from(before).ok()).unwrap_or(mask)
 }
 
 /// The signal mask that the caller had, and the default action for SIGPIPE, which Rust programs ignore.
@@ -373,23 +311,12 @@ fn restore_signals(mask: &libc::sigset_t) -> call::Result<()> {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut())
     };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(Errno::last())
-    }
+    if result == 0 { Ok(()) } else { Err(Errno::last()) }
 }
 
 /// Sets `IFF_UP` on `lo` (netdevice(7)), the only device of a new network namespace.
 fn bring_up_loopback() -> call::Result<()> {
-    let arguments = [
-        libc::AF_INET as usize,
-        (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize,
-        0,
-        0,
-        0,
-        0,
-    ];
+    let arguments = [libc::AF_INET as usize, (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0];
     // SAFETY: three numbers.
     let socket = unsafe { call::raw(libc::SYS_socket, arguments) }?;
     let socket = RawFd::try_from(socket).unwrap_or(-1);
@@ -432,10 +359,7 @@ fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
         padding: i32,
     }
     let mut byte = [b't'];
-    let mut vector = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
-    };
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     let mut control = Control {
         // SAFETY: an all-zero header is a valid value; its fields are set below.
         header: unsafe { std::mem::zeroed() },
@@ -453,13 +377,7 @@ fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>() as _;
     // SAFETY: the message and all that it points to live through the call.
-    unsafe {
-        call::raw(
-            libc::SYS_sendmsg,
-            [socket as usize, (&raw const message) as usize, 0, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { call::raw(libc::SYS_sendmsg, [socket as usize, (&raw const message) as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Makes the terminal the controlling one of a new session, and the standard descriptors.

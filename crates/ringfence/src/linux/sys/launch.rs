@@ -35,23 +35,14 @@ pub(crate) fn launch(script: &mut Script) -> std::io::Result<Launched> {
         rustix::net::SocketFlags::CLOEXEC,
         None,
     )?;
-    let ends = Ends {
-        report: child_report.as_raw_fd(),
-        status: child_status.as_raw_fd(),
-        control: child_control.as_raw_fd(),
-    };
+    let ends =
+        Ends { report: child_report.as_raw_fd(), status: child_status.as_raw_fd(), control: child_control.as_raw_fd() };
     // No signal handler of the embedding program may run in the copy of its memory.
     let mask = block_signals()?;
     let cloned = clone(script, ends, &mask);
     restore_signals(&mask);
     let (pid, pidfd) = cloned?;
-    Ok(Launched {
-        pid,
-        pidfd,
-        status,
-        control,
-        report,
-    })
+    Ok(Launched { pid, pidfd, status, control, report })
 }
 
 impl Launched {
@@ -65,9 +56,7 @@ impl Launched {
         let mut file = std::fs::File::from(self.report.try_clone()?);
         file.read_to_end(&mut bytes)?;
         match <[u8; Failure::SIZE]>::try_from(bytes.as_slice()) {
-            Ok(bytes) => Failure::from_bytes(bytes)
-                .map(Some)
-                .ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
+            Ok(bytes) => Failure::from_bytes(bytes).map(Some).ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
             // Closed without a word: the command runs, or the child was ended from outside, which its status will tell.
             Err(_) => Ok(None),
         }
@@ -75,11 +64,7 @@ impl Launched {
 }
 
 /// `clone3(2)`: in the child, runs the script and does not return.
-fn clone(
-    script: &mut Script,
-    ends: Ends,
-    mask: &libc::sigset_t,
-) -> std::io::Result<(i32, OwnedFd)> {
+fn clone(script: &mut Script, ends: Ends, mask: &libc::sigset_t) -> std::io::Result<(i32, OwnedFd)> {
     #[repr(C, align(8))]
     #[derive(Default)]
     struct CloneArgs {
@@ -110,12 +95,7 @@ fn clone(
     let size = size_of::<CloneArgs>();
     // SAFETY: without CLONE_VM the child has a copy of this memory and its own stack at the same addresses. It runs
     // `init::run`, which allocates nothing, takes no lock and never returns. The structure lives through the call.
-    let result = unsafe {
-        call::raw(
-            libc::SYS_clone3,
-            [(&raw mut arguments) as usize, size, 0, 0, 0, 0],
-        )
-    };
+    let result = unsafe { call::raw(libc::SYS_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) };
     match result {
         Ok(0) => init::run(script, ends, mask),
         Ok(pid) => {

@@ -17,17 +17,9 @@ pub(super) fn prepare(ruleset: &Ruleset) -> std::result::Result<RawFd, (usize, E
         scoped: ruleset.scoped,
     };
     // An older kernel takes a shorter structure, as long as what it does not know is zero (landlock_create_ruleset(2)).
-    let arguments = [
-        (&raw const attributes) as usize,
-        size_of::<RulesetAttr>(),
-        0,
-        0,
-        0,
-        0,
-    ];
+    let arguments = [(&raw const attributes) as usize, size_of::<RulesetAttr>(), 0, 0, 0, 0];
     // SAFETY: the structure lives through the call, and the size is its own.
-    let fd = unsafe { call::raw(libc::SYS_landlock_create_ruleset, arguments) }
-        .map_err(|errno| (usize::MAX, errno))?;
+    let fd = unsafe { call::raw(libc::SYS_landlock_create_ruleset, arguments) }.map_err(|errno| (usize::MAX, errno))?;
     let fd = RawFd::try_from(fd).unwrap_or(-1);
     for (index, (path, access)) in ruleset.rules.iter().enumerate() {
         let top = match call::open(path, libc::O_PATH, 0) {
@@ -52,23 +44,9 @@ fn grant(ruleset: RawFd, top: RawFd, access: u64) -> Result<()> {
         parent_fd: i32,
     }
     let (_, _, directory) = call::identify(top)?;
-    let allowed_access = if directory {
-        access
-    } else {
-        access & FILE_RIGHTS
-    };
-    let rule = PathBeneathAttr {
-        allowed_access,
-        parent_fd: top,
-    };
-    let arguments = [
-        ruleset as usize,
-        RULE_PATH_BENEATH,
-        (&raw const rule) as usize,
-        0,
-        0,
-        0,
-    ];
+    let allowed_access = if directory { access } else { access & FILE_RIGHTS };
+    let rule = PathBeneathAttr { allowed_access, parent_fd: top };
+    let arguments = [ruleset as usize, RULE_PATH_BENEATH, (&raw const rule) as usize, 0, 0, 0];
     // SAFETY: the structure has the layout of this kind of rule and lives through the call.
     unsafe { call::raw(libc::SYS_landlock_add_rule, arguments) }.map(drop)
 }
@@ -105,43 +83,16 @@ pub(super) fn drop_privileges() -> Result<()> {
         inheritable: u32,
     }
     const VERSION_3: u32 = 0x2008_0522;
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
-    let data = [const {
-        Data {
-            effective: 0,
-            permitted: 0,
-            inheritable: 0,
-        }
-    }; 2];
+    let header = Header { version: VERSION_3, pid: 0 };
+    let data = [const { Data { effective: 0, permitted: 0, inheritable: 0 } }; 2];
     // SAFETY: version 3 takes a header and two data structures of this layout (capset(2)).
-    unsafe {
-        call::raw(
-            libc::SYS_capset,
-            [
-                (&raw const header) as usize,
-                data.as_ptr() as usize,
-                0,
-                0,
-                0,
-                0,
-            ],
-        )
-    }
-    .map(drop)
+    unsafe { call::raw(libc::SYS_capset, [(&raw const header) as usize, data.as_ptr() as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Enters the ruleset.
 pub(super) fn restrict(ruleset: RawFd) -> Result<()> {
     // SAFETY: two numbers.
-    unsafe {
-        call::raw(
-            libc::SYS_landlock_restrict_self,
-            [ruleset as usize, 0, 0, 0, 0, 0],
-        )
-    }?;
+    unsafe { call::raw(libc::SYS_landlock_restrict_self, [ruleset as usize, 0, 0, 0, 0, 0]) }?;
     call::close(ruleset);
     Ok(())
 }
@@ -154,17 +105,8 @@ pub(super) fn filter(script: &Script) -> Result<()> {
         instructions: *const crate::linux::seccomp::Instruction,
     }
     let length = u16::try_from(script.filter.len()).map_err(|_| Errno(libc::E2BIG))?;
-    let program = Program {
-        length,
-        instructions: script.filter.as_ptr(),
-    };
+    let program = Program { length, instructions: script.filter.as_ptr() };
     const SET_MODE_FILTER: usize = 1;
     // SAFETY: the structure has the layout of sock_fprog, and its instructions live through the call.
-    unsafe {
-        call::raw(
-            libc::SYS_seccomp,
-            [SET_MODE_FILTER, 0, (&raw const program) as usize, 0, 0, 0],
-        )
-    }
-    .map(drop)
+    unsafe { call::raw(libc::SYS_seccomp, [SET_MODE_FILTER, 0, (&raw const program) as usize, 0, 0, 0]) }.map(drop)
 }

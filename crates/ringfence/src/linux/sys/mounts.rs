@@ -19,52 +19,31 @@ pub(super) fn build(steps: &[Step], slots: &mut [RawFd]) -> std::result::Result<
     let mut host_root = -1;
     for (index, step) in steps.iter().enumerate() {
         let result = match step {
-            Step::Capture {
-                slot,
-                path,
-                identity,
-                recursive,
-                attributes,
-            } => match capture(path, *identity, *recursive, *attributes) {
-                Ok(Some(tree)) => {
-                    slots[*slot] = tree;
-                    Ok(())
+            Step::Capture { slot, path, identity, recursive, attributes } => {
+                match capture(path, *identity, *recursive, *attributes) {
+                    Ok(Some(tree)) => {
+                        slots[*slot] = tree;
+                        Ok(())
+                    }
+                    Ok(None) => {
+                        return Err(Stopped { index, errno: Errno(libc::ESTALE), changed: true });
+                    }
+                    Err(Errno(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) if identity.is_some() => {
+                        return Err(Stopped { index, errno: Errno(libc::ENOENT), changed: true });
+                    }
+                    Err(errno) => Err(errno),
                 }
-                Ok(None) => {
-                    return Err(Stopped {
-                        index,
-                        errno: Errno(libc::ESTALE),
-                        changed: true,
-                    });
-                }
-                Err(Errno(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) if identity.is_some() => {
-                    return Err(Stopped {
-                        index,
-                        errno: Errno(libc::ENOENT),
-                        changed: true,
-                    });
-                }
-                Err(errno) => Err(errno),
-            },
+            }
             Step::Share { slot, path } => share(path).map(|tree| slots[*slot] = tree),
             other => apply(other, slots, &mut host_root),
         };
-        result.map_err(|errno| Stopped {
-            index,
-            errno,
-            changed: false,
-        })?;
+        result.map_err(|errno| Stopped { index, errno, changed: false })?;
     }
     Ok(())
 }
 
 /// A detached copy of what is at the path, or `None` if that is not the object that was planned.
-fn capture(
-    path: &CStr,
-    identity: Option<(u64, u64)>,
-    recursive: bool,
-    attributes: u64,
-) -> Result<Option<RawFd>> {
+fn capture(path: &CStr, identity: Option<(u64, u64)>, recursive: bool, attributes: u64) -> Result<Option<RawFd>> {
     let fd = call::open_exact(path)?;
     if let Some(planned) = identity {
         let (device, inode, _) = call::identify(fd)?;
@@ -105,12 +84,7 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
             call::close(*host_root);
             call::change_directory(c"/")
         }
-        Step::Mount {
-            path,
-            kind,
-            flags,
-            data,
-        } => call::mount(kind, path, kind, *flags, data.as_deref()),
+        Step::Mount { path, kind, flags, data } => call::mount(kind, path, kind, *flags, data.as_deref()),
         Step::Directory { path, mode } => call::make_directory(path, *mode),
         Step::File { path } => make_file(path),
         Step::Symlink { path, target } => call::make_symlink(target, path),
@@ -119,11 +93,7 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
             call::close(slots[*slot]);
             Ok(())
         }
-        Step::Cover {
-            path,
-            with,
-            optional,
-        } => allow_missing(*optional, bind(with, path)),
+        Step::Cover { path, with, optional } => allow_missing(*optional, bind(with, path)),
         Step::ReadOnly { path } => call::set_attributes(On::Path(path), READ_ONLY, false),
     }
 }

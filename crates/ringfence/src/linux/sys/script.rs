@@ -41,8 +41,6 @@ pub(crate) struct Script {
     pub(crate) terminal: Option<CString>,
     /// Descriptors that the command inherits beyond the standard ones.
     pub(crate) keep: Vec<RawFd>,
-    /// The caller's file mode creation mask.
-    pub(crate) umask: u32,
     /// The stack of the command's process until it executes the command.
     pub(crate) stack: Box<[StackBlock]>,
 }
@@ -50,9 +48,7 @@ pub(crate) struct Script {
 /// A piece of a stack, aligned as every processor's calling convention demands.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
-pub(crate) struct StackBlock(
-    #[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16],
-);
+pub(crate) struct StackBlock(#[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16]);
 
 impl StackBlock {
     /// An empty stack that is large enough for a handful of nested calls.
@@ -75,10 +71,7 @@ impl Strings {
             .chain(strings.iter().map(|string| string.as_ptr()))
             .chain([std::ptr::null()])
             .collect();
-        Self {
-            pointers,
-            _strings: strings,
-        }
+        Self { pointers, _strings: strings }
     }
 
     /// The array, ended by a null pointer.
@@ -113,51 +106,18 @@ pub(crate) enum LockIn {
 
 /// A prepared [`MountStep`](crate::plan::linux::MountStep).
 pub(crate) enum Step {
-    Capture {
-        slot: usize,
-        path: CString,
-        identity: Option<(u64, u64)>,
-        recursive: bool,
-        attributes: u64,
-    },
-    LockHost {
-        attributes: u64,
-    },
+    Capture { slot: usize, path: CString, identity: Option<(u64, u64)>, recursive: bool, attributes: u64 },
+    LockHost { attributes: u64 },
     EmptyRoot,
     DetachHost,
-    Mount {
-        path: CString,
-        kind: CString,
-        flags: u64,
-        data: Option<CString>,
-    },
-    Directory {
-        path: CString,
-        mode: u32,
-    },
-    File {
-        path: CString,
-    },
-    Symlink {
-        path: CString,
-        target: CString,
-    },
-    Place {
-        slot: usize,
-        path: CString,
-    },
-    Cover {
-        path: CString,
-        with: CString,
-        optional: bool,
-    },
-    ReadOnly {
-        path: CString,
-    },
-    Share {
-        slot: usize,
-        path: CString,
-    },
+    Mount { path: CString, kind: CString, flags: u64, data: Option<CString> },
+    Directory { path: CString, mode: u32 },
+    File { path: CString },
+    Symlink { path: CString, target: CString },
+    Place { slot: usize, path: CString },
+    Cover { path: CString, with: CString, optional: bool },
+    ReadOnly { path: CString },
+    Share { slot: usize, path: CString },
 }
 
 /// A prepared Landlock ruleset.
@@ -228,17 +188,9 @@ impl Failure {
     }
 
     pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Option<Self> {
-        let word = |at: usize| {
-            u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        let stage = Stage::ALL
-            .into_iter()
-            .find(|stage| *stage as u32 == word(0))?;
-        Some(Self {
-            stage,
-            index: word(4),
-            errno: word(8).cast_signed(),
-        })
+        let word = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let stage = Stage::ALL.into_iter().find(|stage| *stage as u32 == word(0))?;
+        Some(Self { stage, index: word(4), errno: word(8).cast_signed() })
     }
 }
 
@@ -261,10 +213,7 @@ impl Ended {
     pub(super) fn now(status: i32) -> Self {
         let usage = super::call::children_usage();
         let milliseconds = |time: libc::timeval| {
-            time.tv_sec
-                .unsigned_abs()
-                .saturating_mul(1000)
-                .saturating_add(time.tv_usec.unsigned_abs() / 1000)
+            time.tv_sec.unsigned_abs().saturating_mul(1000).saturating_add(time.tv_usec.unsigned_abs() / 1000)
         };
         Self {
             status,
@@ -276,12 +225,7 @@ impl Ended {
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
-        let words = [
-            u64::from(self.status.cast_unsigned()),
-            self.user_ms,
-            self.system_ms,
-            self.max_rss_bytes,
-        ];
+        let words = [u64::from(self.status.cast_unsigned()), self.user_ms, self.system_ms, self.max_rss_bytes];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
@@ -289,9 +233,7 @@ impl Ended {
     }
 
     pub(crate) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let mut words = bytes
-            .chunks_exact(8)
-            .map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
+        let mut words = bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_ne_bytes));
         let mut next = || words.next().unwrap_or_default();
         Self {
             status: u32::try_from(next()).unwrap_or(u32::MAX).cast_signed(),
@@ -308,19 +250,10 @@ mod tests {
 
     #[test]
     fn what_the_child_tells_arrives_as_it_was() {
-        let ended = Ended {
-            status: -1,
-            user_ms: 1,
-            system_ms: u64::MAX,
-            max_rss_bytes: 3,
-        };
+        let ended = Ended { status: -1, user_ms: 1, system_ms: u64::MAX, max_rss_bytes: 3 };
         assert_eq!(Ended::from_bytes(ended.to_bytes()), ended);
         for stage in Stage::ALL {
-            let failure = Failure {
-                stage,
-                index: 7,
-                errno: 13,
-            };
+            let failure = Failure { stage, index: 7, errno: 13 };
             assert_eq!(Failure::from_bytes(failure.to_bytes()), Some(failure));
         }
         assert_eq!(Failure::from_bytes([0; Failure::SIZE]), None);

@@ -19,15 +19,8 @@ pub(crate) struct Caught {
 }
 
 /// Signals that ask a program to end, to reload, or that tell of a new window size.
-const CAUGHT: [i32; 7] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGWINCH,
-];
+const CAUGHT: [i32; 7] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 
 impl Signals {
     /// Starts catching, in this thread.
@@ -51,12 +44,7 @@ impl Signals {
             return Err(Errno::last().into());
         }
         // SAFETY: the descriptor is new and nobody else's; pthread_sigmask(3) wrote the old mask.
-        Ok(unsafe {
-            Self {
-                descriptor: OwnedFd::from_raw_fd(descriptor),
-                before: before.assume_init(),
-            }
-        })
+        Ok(unsafe { Self { descriptor: OwnedFd::from_raw_fd(descriptor), before: before.assume_init() } })
     }
 
     /// The next signal, if one arrived.
@@ -67,14 +55,9 @@ impl Signals {
         if read < bytes.len() {
             return None;
         }
-        let word = |at: usize| {
-            i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
+        let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         // Fields ssi_signo, ssi_errno, ssi_code.
-        Some(Caught {
-            number: u8::try_from(word(0)).ok()?,
-            code: word(8),
-        })
+        Some(Caught { number: u8::try_from(word(0)).ok()?, code: word(8) })
     }
 }
 
@@ -89,13 +72,7 @@ impl Drop for Signals {
         // What arrived in the last moment was meant for a command that has ended.
         while self.next().is_some() {}
         // SAFETY: the mask is the one that pthread_sigmask(3) wrote.
-        unsafe {
-            libc::pthread_sigmask(
-                libc::SIG_SETMASK,
-                &raw const self.before,
-                std::ptr::null_mut(),
-            )
-        };
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
     }
 }
 

@@ -63,20 +63,9 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
     if abi == 0 {
         return None;
     }
-    let scopes = if abi >= SCOPES {
-        vec![Scope::AbstractUnixSocket, Scope::Signal]
-    } else {
-        Vec::new()
-    };
-    let write = |path: PathBuf| LandlockRule {
-        path,
-        access: vec![FileAccess::Write],
-    };
-    let roots = facts
-        .survey
-        .write
-        .iter()
-        .map(|root| write(root.path.clone()));
+    let scopes = if abi >= SCOPES { vec![Scope::AbstractUnixSocket, Scope::Signal] } else { Vec::new() };
+    let write = |path: PathBuf| LandlockRule { path, access: vec![FileAccess::Write] };
+    let roots = facts.survey.write.iter().map(|root| write(root.path.clone()));
     Some(match mechanism {
         // The mounts decide what can be read; the ruleset is the second lock on what can be written. It also covers
         // what a read-only mount does not: writing into a named pipe of the host.
@@ -84,11 +73,7 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
             abi,
             handled: vec![FileAccess::Write],
             handles_tcp: false,
-            rules: FRESH
-                .iter()
-                .map(|path| write(path.into()))
-                .chain(roots)
-                .collect(),
+            rules: FRESH.iter().map(|path| write(path.into())).chain(roots).collect(),
             scopes,
         },
         Mechanism::Landlock => LandlockPlan {
@@ -104,24 +89,10 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
 /// The rules of the mechanism that has nothing but the ruleset.
 fn alone(facts: &Facts) -> impl Iterator<Item = LandlockRule> {
     let readable = facts.survey.carved.iter().flat_map(|carved| &carved.grant);
-    let devices = [
-        "/dev/null",
-        "/dev/zero",
-        "/dev/full",
-        "/dev/random",
-        "/dev/urandom",
-        "/dev/tty",
-        "/dev/pts",
-    ];
+    let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts"];
     readable
-        .map(|path| LandlockRule {
-            path: path.clone(),
-            access: vec![FileAccess::Read],
-        })
-        .chain(devices.map(|path| LandlockRule {
-            path: path.into(),
-            access: vec![FileAccess::Write],
-        }))
+        .map(|path| LandlockRule { path: path.clone(), access: vec![FileAccess::Read] })
+        .chain(devices.map(|path| LandlockRule { path: path.into(), access: vec![FileAccess::Write] }))
         .chain([LandlockRule {
             path: super::PRIVATE_TEMPORARY.into(),
             access: vec![FileAccess::Read, FileAccess::Write],

@@ -126,46 +126,23 @@ pub(crate) const EMPTY_DIRECTORY: &str = "/run/.ringfence/directory";
 pub(crate) const EMPTY_FILE: &str = "/run/.ringfence/file";
 
 /// Parts of the process file system that show the host's memory and keys to the superuser.
-const PROC_SECRET: &[&str] = &[
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/timer_list",
-    "/proc/kpagecount",
-    "/proc/kpageflags",
-];
+const PROC_SECRET: &[&str] = &["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kpagecount", "/proc/kpageflags"];
 
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Layer {
-    Tmpfs {
-        mode: u32,
-    },
+    Tmpfs { mode: u32 },
     Proc,
     Dev,
-    Host {
-        identity: Option<Identity>,
-        directory: bool,
-        attributes: Attributes,
-    },
-    Symlink {
-        target: PathBuf,
-    },
-    Hidden {
-        directory: bool,
-        optional: bool,
-    },
+    Host { identity: Option<Identity>, directory: bool, attributes: Attributes },
+    Symlink { target: PathBuf },
+    Hidden { directory: bool, optional: bool },
 }
 
 type Layout = BTreeMap<PathBuf, Layer>;
 
-const READ_ONLY: Attributes = Attributes {
-    read_only: true,
-    devices: false,
-};
-const WRITABLE: Attributes = Attributes {
-    read_only: false,
-    devices: false,
-};
+const READ_ONLY: Attributes = Attributes { read_only: true, devices: false };
+const WRITABLE: Attributes = Attributes { read_only: false, devices: false };
 
 /// The steps that build what the command sees.
 pub(super) fn steps(policy: &Policy, survey: &Survey, uid: u32) -> Vec<MountStep> {
@@ -197,15 +174,10 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
     if let Some(roots) = &survey.read {
         for entry in &survey.runtime {
             match entry {
-                RuntimePath::Directory(place) => {
-                    layout.insert(place.path.clone(), Layer::host(place, READ_ONLY))
+                RuntimePath::Directory(place) => layout.insert(place.path.clone(), Layer::host(place, READ_ONLY)),
+                RuntimePath::Symlink(path, target) => {
+                    layout.insert(path.clone(), Layer::Symlink { target: target.clone() })
                 }
-                RuntimePath::Symlink(path, target) => layout.insert(
-                    path.clone(),
-                    Layer::Symlink {
-                        target: target.clone(),
-                    },
-                ),
             };
         }
         for place in roots {
@@ -224,26 +196,10 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
     }
     for path in &survey.sockets {
         // A socket that is gone by the time of the run has nobody behind it.
-        hide(
-            &mut layout,
-            survey,
-            path,
-            Layer::Hidden {
-                directory: false,
-                optional: true,
-            },
-        );
+        hide(&mut layout, survey, path, Layer::Hidden { directory: false, optional: true });
     }
     for place in &survey.hide {
-        hide(
-            &mut layout,
-            survey,
-            &place.path,
-            Layer::Hidden {
-                directory: place.directory,
-                optional: false,
-            },
-        );
+        hide(&mut layout, survey, &place.path, Layer::Hidden { directory: place.directory, optional: false });
     }
     layout
 }
@@ -252,13 +208,7 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
 fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
     let visible = match nearest(layout, path) {
         Some(Layer::Host { .. }) => true,
-        Some(
-            Layer::Hidden { .. }
-            | Layer::Tmpfs { .. }
-            | Layer::Dev
-            | Layer::Proc
-            | Layer::Symlink { .. },
-        ) => false,
+        Some(Layer::Hidden { .. } | Layer::Tmpfs { .. } | Layer::Dev | Layer::Proc | Layer::Symlink { .. }) => false,
         None => survey.read.is_none(),
     };
     layout.retain(|inner, _| !inner.starts_with(path));
@@ -271,23 +221,11 @@ fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
 /// A directory above a mount can still be renamed, and another one put in its place, unless it is a mount itself: then
 /// the kernel answers EBUSY. So every directory between a write root and what lies fixed inside it becomes one.
 fn pin_ancestors(layout: &mut Layout, survey: &Survey, path: &Path) {
-    let Some(root) = survey
-        .write
-        .iter()
-        .find(|root| path.starts_with(&root.path))
-    else {
+    let Some(root) = survey.write.iter().find(|root| path.starts_with(&root.path)) else {
         return;
     };
-    for ancestor in path
-        .ancestors()
-        .skip(1)
-        .take_while(|ancestor| *ancestor != root.path)
-    {
-        let pin = Layer::Host {
-            identity: None,
-            directory: true,
-            attributes: WRITABLE,
-        };
+    for ancestor in path.ancestors().skip(1).take_while(|ancestor| *ancestor != root.path) {
+        let pin = Layer::Host { identity: None, directory: true, attributes: WRITABLE };
         layout.entry(ancestor.to_owned()).or_insert(pin);
     }
 }
@@ -299,11 +237,7 @@ fn nearest<'a>(layout: &'a Layout, path: &Path) -> Option<&'a Layer> {
 
 impl Layer {
     fn host(place: &Place, attributes: Attributes) -> Self {
-        Self::Host {
-            identity: Some(place.identity),
-            directory: place.directory,
-            attributes,
-        }
+        Self::Host { identity: Some(place.identity), directory: place.directory, attributes }
     }
 }
 
@@ -322,49 +256,28 @@ struct Steps<'a> {
 impl Steps<'_> {
     fn write_down(mut self) -> Vec<MountStep> {
         self.share_fresh_directories();
-        let (first, rest): (Vec<_>, Vec<_>) = self
-            .layout
-            .iter()
-            .partition(|(path, _)| path.starts_with(RUN));
+        let (first, rest): (Vec<_>, Vec<_>) = self.layout.iter().partition(|(path, _)| path.starts_with(RUN));
         // The covers come first: everything hidden is bound from them. They are read-only before they are used, since
         // a bind mount takes the flag over.
-        first
-            .into_iter()
-            .for_each(|(path, layer)| self.add(path, layer));
+        first.into_iter().for_each(|(path, layer)| self.add(path, layer));
         let covers = Path::new(EMPTY_DIRECTORY);
         for directory in [covers.parent().unwrap_or(covers), covers] {
-            self.places.push(MountStep::Directory {
-                path: directory.to_owned(),
-                mode: 0o555,
-            });
+            self.places.push(MountStep::Directory { path: directory.to_owned(), mode: 0o555 });
         }
-        self.places.push(MountStep::File {
-            path: EMPTY_FILE.into(),
-        });
+        self.places.push(MountStep::File { path: EMPTY_FILE.into() });
         self.places.push(MountStep::ReadOnly { path: RUN.into() });
-        rest.into_iter()
-            .for_each(|(path, layer)| self.add(path, layer));
+        rest.into_iter().for_each(|(path, layer)| self.add(path, layer));
         let mut steps = self.captures;
-        steps.push(if self.empty_root {
-            MountStep::EmptyRoot
-        } else {
-            MountStep::LockHost
-        });
+        steps.push(if self.empty_root { MountStep::EmptyRoot } else { MountStep::LockHost });
         steps.append(&mut self.places);
         if self.empty_root {
-            steps.extend([
-                MountStep::DetachHost,
-                MountStep::ReadOnly { path: "/".into() },
-            ]);
+            steps.extend([MountStep::DetachHost, MountStep::ReadOnly { path: "/".into() }]);
         }
         steps
     }
 
     fn add(&mut self, path: &Path, layer: &Layer) {
-        let above = path
-            .ancestors()
-            .skip(1)
-            .find_map(|above| self.layout.get_key_value(above));
+        let above = path.ancestors().skip(1).find_map(|above| self.layout.get_key_value(above));
         // A target in a tmpfs must be made; one on the host is there, since it is the object itself.
         let top = match above {
             Some((top, Layer::Tmpfs { .. } | Layer::Dev)) => Some(top.as_path()),
@@ -382,27 +295,13 @@ impl Steps<'_> {
                 self.device(path);
             }
             Layer::Symlink { target } => {
-                self.places.push(MountStep::Symlink {
-                    path: path.to_owned(),
-                    target: target.clone(),
-                });
+                self.places.push(MountStep::Symlink { path: path.to_owned(), target: target.clone() });
             }
-            Layer::Hidden {
-                directory,
-                optional,
-            } => {
+            Layer::Hidden { directory, optional } => {
                 let (directory, optional) = (*directory, *optional);
-                self.places.push(MountStep::Cover {
-                    path: path.to_owned(),
-                    directory,
-                    optional,
-                });
+                self.places.push(MountStep::Cover { path: path.to_owned(), directory, optional });
             }
-            Layer::Host {
-                identity,
-                attributes,
-                ..
-            } => self.keep(path, *identity, true, *attributes),
+            Layer::Host { identity, attributes, .. } => self.keep(path, *identity, true, *attributes),
         }
     }
 
@@ -410,15 +309,9 @@ impl Steps<'_> {
     /// cover it.
     fn share_fresh_directories(&mut self) {
         if self.empty_root {
-            self.places.push(MountStep::Directory {
-                path: SCRATCH.into(),
-                mode: 0o755,
-            });
+            self.places.push(MountStep::Directory { path: SCRATCH.into(), mode: 0o755 });
         }
-        self.places.push(MountStep::Tmpfs {
-            path: SCRATCH.into(),
-            mode: 0o755,
-        });
+        self.places.push(MountStep::Tmpfs { path: SCRATCH.into(), mode: 0o755 });
         for (path, layer) in self.layout {
             let mode = match layer {
                 Layer::Tmpfs { mode } => *mode,
@@ -427,10 +320,7 @@ impl Steps<'_> {
             };
             let slot = self.next_slot();
             let part = Path::new(SCRATCH).join(slot.to_string());
-            self.places.push(MountStep::Directory {
-                path: part.clone(),
-                mode,
-            });
+            self.places.push(MountStep::Directory { path: part.clone(), mode });
             self.places.push(MountStep::Share { slot, path: part });
             self.fresh.insert(path, slot);
         }
@@ -438,10 +328,7 @@ impl Steps<'_> {
 
     fn place_fresh(&mut self, path: &Path) {
         if let Some(slot) = self.fresh.get(path) {
-            self.places.push(MountStep::Place {
-                slot: *slot,
-                path: path.to_owned(),
-            });
+            self.places.push(MountStep::Place { slot: *slot, path: path.to_owned() });
         }
     }
 
@@ -451,41 +338,18 @@ impl Steps<'_> {
     }
 
     /// Captures an object of the host and places it where it was.
-    fn keep(
-        &mut self,
-        path: &Path,
-        identity: Option<Identity>,
-        recursive: bool,
-        attributes: Attributes,
-    ) {
+    fn keep(&mut self, path: &Path, identity: Option<Identity>, recursive: bool, attributes: Attributes) {
         let slot = self.next_slot();
-        self.captures.push(MountStep::Capture {
-            slot,
-            path: path.to_owned(),
-            identity,
-            recursive,
-            attributes,
-        });
-        self.places.push(MountStep::Place {
-            slot,
-            path: path.to_owned(),
-        });
+        self.captures.push(MountStep::Capture { slot, path: path.to_owned(), identity, recursive, attributes });
+        self.places.push(MountStep::Place { slot, path: path.to_owned() });
     }
 
     fn proc(&mut self, path: &Path) {
-        self.places.push(MountStep::Proc {
-            path: path.to_owned(),
-        });
+        self.places.push(MountStep::Proc { path: path.to_owned() });
         // Files of the kernel's settings check for the superuser by id, not by capability, and the id is the real one.
         if self.superuser {
-            self.places.push(MountStep::ReadOnly {
-                path: path.to_owned(),
-            });
-            let cover = |path: &&str| MountStep::Cover {
-                path: path.into(),
-                directory: false,
-                optional: true,
-            };
+            self.places.push(MountStep::ReadOnly { path: path.to_owned() });
+            let cover = |path: &&str| MountStep::Cover { path: path.into(), directory: false, optional: true };
             self.places.extend(PROC_SECRET.iter().map(cover));
         }
     }
@@ -494,72 +358,30 @@ impl Steps<'_> {
         for name in DEVICES {
             let node = path.join(name);
             self.places.push(MountStep::File { path: node.clone() });
-            self.keep(
-                &node,
-                None,
-                false,
-                Attributes {
-                    read_only: false,
-                    devices: true,
-                },
-            );
+            self.keep(&node, None, false, Attributes { read_only: false, devices: true });
         }
-        let links = [
-            ("fd", "/proc/self/fd"),
-            ("stdin", "fd/0"),
-            ("stdout", "fd/1"),
-            ("stderr", "fd/2"),
-            ("ptmx", "pts/ptmx"),
-        ];
+        let links =
+            [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
         for (name, target) in links {
-            self.places.push(MountStep::Symlink {
-                path: path.join(name),
-                target: target.into(),
-            });
+            self.places.push(MountStep::Symlink { path: path.join(name), target: target.into() });
         }
-        self.places.push(MountStep::Directory {
-            path: path.join("shm"),
-            mode: 0o1777,
-        });
-        self.places.push(MountStep::Directory {
-            path: path.join("pts"),
-            mode: 0o755,
-        });
-        self.places.push(MountStep::Devpts {
-            path: path.join("pts"),
-        });
+        self.places.push(MountStep::Directory { path: path.join("shm"), mode: 0o1777 });
+        self.places.push(MountStep::Directory { path: path.join("pts"), mode: 0o755 });
+        self.places.push(MountStep::Devpts { path: path.join("pts") });
     }
 }
 
 fn make_target(top: &Path, path: &Path, layer: &Layer, steps: &mut Vec<MountStep>) {
-    let mut between: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|ancestor| *ancestor != top)
-        .collect();
+    let mut between: Vec<&Path> = path.ancestors().skip(1).take_while(|ancestor| *ancestor != top).collect();
     between.reverse();
     for ancestor in between {
-        steps.push(MountStep::Directory {
-            path: ancestor.to_owned(),
-            mode: 0o755,
-        });
+        steps.push(MountStep::Directory { path: ancestor.to_owned(), mode: 0o755 });
     }
     match layer {
         Layer::Symlink { .. } => {}
-        Layer::Host {
-            directory: false, ..
-        } => steps.push(MountStep::File {
-            path: path.to_owned(),
-        }),
-        Layer::Hidden {
-            directory: false, ..
-        } => steps.push(MountStep::File {
-            path: path.to_owned(),
-        }),
-        _ => steps.push(MountStep::Directory {
-            path: path.to_owned(),
-            mode: 0o755,
-        }),
+        Layer::Host { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
+        Layer::Hidden { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
+        _ => steps.push(MountStep::Directory { path: path.to_owned(), mode: 0o755 }),
     }
 }
 

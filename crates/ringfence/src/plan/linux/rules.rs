@@ -11,29 +11,13 @@ use crate::Facts;
 use crate::plan::{Holds, Limits, PlannedRule};
 
 /// One row per rule that the policy states.
-pub(super) fn judge(
-    policy: &Policy,
-    facts: &Facts,
-    plan: &LinuxPlan,
-    limits: &Limits,
-) -> Vec<PlannedRule> {
-    let mut rows = Rows {
-        policy,
-        rows: Vec::new(),
-    };
+pub(super) fn judge(policy: &Policy, facts: &Facts, plan: &LinuxPlan, limits: &Limits) -> Vec<PlannedRule> {
+    let mut rows = Rows { policy, rows: Vec::new() };
     filesystem(&mut rows, policy, facts, plan);
     network(&mut rows, policy, facts, plan);
     process(&mut rows, policy, plan, limits, facts.host.uid);
-    let pass = policy
-        .environment
-        .pass
-        .first()
-        .map(|rule| rule.origin.clone());
-    let asked = format!(
-        "{} variables pass, {} are set",
-        policy.environment.pass.len(),
-        policy.environment.set.len()
-    );
+    let pass = policy.environment.pass.first().map(|rule| rule.origin.clone());
+    let asked = format!("{} variables pass, {} are set", policy.environment.pass.len(), policy.environment.set.len());
     rows.add(RuleId::Environment, asked, Holds::kernel("execve"), pass);
     rows.rows
 }
@@ -45,19 +29,8 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn add(&mut self, rule: RuleId, asked: String, holds: Holds, origin: Option<Origin>) {
-        let accepted = self
-            .policy
-            .enforcement
-            .accept_degraded
-            .iter()
-            .any(|accepted| accepted.value == rule);
-        self.rows.push(PlannedRule {
-            rule,
-            asked,
-            holds,
-            origin,
-            accepted,
-        });
+        let accepted = self.policy.enforcement.accept_degraded.iter().any(|accepted| accepted.value == rule);
+        self.rows.push(PlannedRule { rule, asked, holds, origin, accepted });
     }
 }
 
@@ -69,11 +42,7 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxP
         true => "nothing is written".to_owned(),
         false => format!("writes only in {}", list(roots)),
     };
-    let origin = policy
-        .filesystem
-        .write
-        .first()
-        .map(|rule| rule.origin.clone());
+    let origin = policy.filesystem.write.first().map(|rule| rule.origin.clone());
     let holds = match (namespaces, &plan.landlock) {
         (true, Some(_)) => Holds::kernel("read-only mounts, Landlock"),
         (true, None) => Holds::kernel("read-only mounts"),
@@ -91,49 +60,22 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxP
     if let Some(first) = policy.filesystem.protect.first() {
         let asked = format!(
             "read-only inside the write roots: {}",
-            list(
-                policy
-                    .filesystem
-                    .protect
-                    .iter()
-                    .map(|rule| match &rule.value {
-                        Protect::Path(path) => path.as_path(),
-                        Protect::Git => Path::new("@git"),
-                    },)
-            )
+            list(policy.filesystem.protect.iter().map(|rule| match &rule.value {
+                Protect::Path(path) => path.as_path(),
+                Protect::Git => Path::new("@git"),
+            },))
         );
         let holds = match (namespaces, survey.protect.is_empty()) {
             (true, _) => Holds::kernel("read-only mounts"),
-            (false, true) => {
-                Holds::advisory("nothing of it exists; what appears is moved away after the run")
-            }
-            (false, false) => {
-                Holds::none("a Landlock rule grants a whole hierarchy without exceptions")
-            }
+            (false, true) => Holds::advisory("nothing of it exists; what appears is moved away after the run"),
+            (false, false) => Holds::none("a Landlock rule grants a whole hierarchy without exceptions"),
         };
-        rows.add(
-            RuleId::FilesystemProtect,
-            asked,
-            holds,
-            Some(first.origin.clone()),
-        );
+        rows.add(RuleId::FilesystemProtect, asked, holds, Some(first.origin.clone()));
     }
     if let ReadScope::Roots(roots) = &policy.filesystem.read {
-        let asked = format!(
-            "reads only the system and {}",
-            list(roots.iter().map(|rule| rule.value.as_path()))
-        );
-        let holds = Holds::kernel(if namespaces {
-            "mount namespace with an empty root"
-        } else {
-            "Landlock"
-        });
-        rows.add(
-            RuleId::FilesystemRead,
-            asked,
-            holds,
-            roots.first().map(|rule| rule.origin.clone()),
-        );
+        let asked = format!("reads only the system and {}", list(roots.iter().map(|rule| rule.value.as_path())));
+        let holds = Holds::kernel(if namespaces { "mount namespace with an empty root" } else { "Landlock" });
+        rows.add(RuleId::FilesystemRead, asked, holds, roots.first().map(|rule| rule.origin.clone()));
     }
     if let Some(first) = policy.filesystem.hide.first() {
         let names = policy.filesystem.hide.iter().map(|rule| match &rule.value {
@@ -141,17 +83,8 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxP
             Hide::Secrets => Path::new("@secrets"),
         });
         let asked = format!("unreadable: {} ({} found)", list(names), survey.hide.len());
-        let holds = Holds::kernel(if namespaces {
-            "covering mounts"
-        } else {
-            "Landlock"
-        });
-        rows.add(
-            RuleId::FilesystemHide,
-            asked,
-            holds,
-            Some(first.origin.clone()),
-        );
+        let holds = Holds::kernel(if namespaces { "covering mounts" } else { "Landlock" });
+        rows.add(RuleId::FilesystemHide, asked, holds, Some(first.origin.clone()));
     }
 }
 
@@ -161,58 +94,32 @@ fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan
     let origin = Some(mode.origin.clone());
     match mode.value {
         NetworkMode::Off | NetworkMode::Allowlist => {
-            let holds = Holds::kernel(if namespaces {
-                "network namespace"
-            } else {
-                "seccomp"
-            });
-            rows.add(
-                RuleId::Network,
-                "no host can be reached".into(),
-                holds,
-                origin,
-            );
+            let holds = Holds::kernel(if namespaces { "network namespace" } else { "seccomp" });
+            rows.add(RuleId::Network, "no host can be reached".into(), holds, origin);
         }
         NetworkMode::Open => {
             let holds = Holds::kernel("nothing is restricted");
-            rows.add(
-                RuleId::Network,
-                "every host can be reached".into(),
-                holds,
-                origin,
-            );
+            rows.add(RuleId::Network, "every host can be reached".into(), holds, origin);
         }
     }
     let allowed = &policy.network.unix_sockets;
     let asked = match allowed.is_empty() {
         true => "no Unix socket of the host can be reached".to_owned(),
-        false => format!(
-            "Unix sockets of the host: only {}",
-            list(allowed.iter().map(|rule| rule.value.as_path()))
-        ),
+        false => format!("Unix sockets of the host: only {}", list(allowed.iter().map(|rule| rule.value.as_path()))),
     };
     let holds = if !namespaces {
         match allowed.is_empty() {
             true => Holds::kernel("seccomp"),
-            false => {
-                Holds::none("without namespaces no Unix socket can be used; none of them works")
-            }
+            false => Holds::none("without namespaces no Unix socket can be used; none of them works"),
         }
     } else if plan.namespaces.contains(&super::Namespace::Network) {
         Holds::kernel("network namespace, covering mounts")
     } else if facts.host.landlock_abi >= SCOPES {
         Holds::kernel("covering mounts, Landlock scope")
     } else {
-        Holds::advisory(
-            "the network is shared, and this kernel's Landlock cannot keep abstract sockets apart",
-        )
+        Holds::advisory("the network is shared, and this kernel's Landlock cannot keep abstract sockets apart")
     };
-    rows.add(
-        RuleId::UnixSockets,
-        asked,
-        holds,
-        allowed.first().map(|rule| rule.origin.clone()),
-    );
+    rows.add(RuleId::UnixSockets, asked, holds, allowed.first().map(|rule| rule.origin.clone()));
 }
 
 fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limits, uid: u32) {
@@ -223,24 +130,14 @@ fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limi
             "a child subreaper ends the tree; processes that fork faster than they are ended can outlive the run",
         ),
     };
-    rows.add(
-        RuleId::ProcessTree,
-        "no process outlives the run".into(),
-        holds,
-        None,
-    );
+    rows.add(RuleId::ProcessTree, "no process outlives the run".into(), holds, None);
     let process = &policy.process;
     if let Some(rule) = &process.timeout {
         let holds = match namespaces {
             true => Holds::kernel("SIGKILL to the PID namespace"),
             false => Holds::advisory("as process.tree"),
         };
-        rows.add(
-            RuleId::Timeout,
-            format!("ends after {}", rule.value),
-            holds,
-            Some(rule.origin.clone()),
-        );
+        rows.add(RuleId::Timeout, format!("ends after {}", rule.value), holds, Some(rule.origin.clone()));
     }
     let cgroup = plan.cgroup.as_ref();
     if let Some(rule) = &process.memory {
@@ -251,33 +148,19 @@ fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limi
                 plan.monitor_ms.unwrap_or_default()
             )),
         };
-        rows.add(
-            RuleId::Memory,
-            format!("at most {}", rule.value),
-            holds,
-            Some(rule.origin.clone()),
-        );
+        rows.add(RuleId::Memory, format!("at most {}", rule.value), holds, Some(rule.origin.clone()));
     }
     if let Some(rule) = &process.processes {
         let holds = if sets(cgroup, "pids.max") {
             Holds::kernel("cgroup pids.max")
         } else if uid == 0 {
-            Holds::advisory(
-                "no cgroup is delegated, and RLIMIT_NPROC does not bind the superuser: only measured",
-            )
+            Holds::advisory("no cgroup is delegated, and RLIMIT_NPROC does not bind the superuser: only measured")
         } else if namespaces {
             Holds::kernel("RLIMIT_NPROC of the user namespace")
         } else {
-            Holds::advisory(
-                "RLIMIT_NPROC counts every process of the user, not only those of the run",
-            )
+            Holds::advisory("RLIMIT_NPROC counts every process of the user, not only those of the run")
         };
-        rows.add(
-            RuleId::Processes,
-            format!("at most {}", rule.value),
-            holds,
-            Some(rule.origin.clone()),
-        );
+        rows.add(RuleId::Processes, format!("at most {}", rule.value), holds, Some(rule.origin.clone()));
     }
     if let (Some(rule), Some(milli)) = (&process.cpus, limits.cpus_milli) {
         let holds = if sets(cgroup, "cpu.max") {
@@ -285,16 +168,9 @@ fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limi
         } else if milli % 1000 == 0 {
             Holds::kernel("processor affinity, seccomp")
         } else {
-            Holds::advisory(
-                "no cgroup is delegated: processor affinity only limits to whole processors",
-            )
+            Holds::advisory("no cgroup is delegated: processor affinity only limits to whole processors")
         };
-        rows.add(
-            RuleId::Cpus,
-            format!("at most {}", rule.value),
-            holds,
-            Some(rule.origin.clone()),
-        );
+        rows.add(RuleId::Cpus, format!("at most {}", rule.value), holds, Some(rule.origin.clone()));
     }
 }
 
@@ -308,17 +184,8 @@ pub(super) fn notes(policy: &Policy, facts: &Facts, plan: &LinuxPlan) -> Vec<Str
             list(survey.watch.iter().map(|watch| watch.path.as_path()))
         ));
     }
-    if policy
-        .filesystem
-        .protect
-        .iter()
-        .any(|rule| rule.value == Protect::Git)
-        && !survey.write.is_empty()
-    {
-        notes.push(
-            "repositories deeper in a write root, other than its submodules, are not protected"
-                .into(),
-        );
+    if policy.filesystem.protect.iter().any(|rule| rule.value == Protect::Git) && !survey.write.is_empty() {
+        notes.push("repositories deeper in a write root, other than its submodules, are not protected".into());
     }
     if plan.mechanism == Mechanism::Namespaces {
         notes.push(

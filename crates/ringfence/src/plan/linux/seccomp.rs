@@ -189,35 +189,16 @@ pub(super) fn plan(
     pinned: bool,
 ) -> SeccompPlan {
     let mut rules = Vec::new();
-    let refuse = |calls: &[&str]| {
-        calls
-            .iter()
-            .map(|call| rule(call, None, SeccompAction::Eperm))
-            .collect::<Vec<_>>()
-    };
+    let refuse = |calls: &[&str]| calls.iter().map(|call| rule(call, None, SeccompAction::Eperm)).collect::<Vec<_>>();
     for calls in [MOUNT, OTHERS, KERNEL] {
         rules.extend(refuse(calls));
     }
     // Its flags lie in memory, where a filter cannot look; C libraries fall back to clone(2).
     rules.push(rule("clone3", None, SeccompAction::Enosys));
     for call in ["clone", "unshare"] {
-        rules.push(rule(
-            call,
-            Some(Condition::AnyBit {
-                argument: 0,
-                bits: NEW_NAMESPACE,
-            }),
-            SeccompAction::Eperm,
-        ));
+        rules.push(rule(call, Some(Condition::AnyBit { argument: 0, bits: NEW_NAMESPACE }), SeccompAction::Eperm));
     }
-    rules.push(rule(
-        "ioctl",
-        Some(Condition::OneOf {
-            argument: 1,
-            values: TERMINAL.to_vec(),
-        }),
-        SeccompAction::Eperm,
-    ));
+    rules.push(rule("ioctl", Some(Condition::OneOf { argument: 1, values: TERMINAL.to_vec() }), SeccompAction::Eperm));
     if pinned {
         rules.push(rule("sched_setaffinity", None, SeccompAction::Eperm));
     }
@@ -231,10 +212,7 @@ pub(super) fn plan(
         };
     }
     let family = |call| {
-        let when = Condition::NoneOf {
-            argument: 0,
-            values: families.clone(),
-        };
+        let when = Condition::NoneOf { argument: 0, values: families.clone() };
         rule(call, Some(when), SeccompAction::Eafnosupport)
     };
     rules.push(family("socket"));
@@ -242,25 +220,13 @@ pub(super) fn plan(
         rules.push(family("socketpair"));
     }
     if families.contains(&AF_NETLINK) {
-        let when = Condition::Both {
-            argument: 0,
-            value: AF_NETLINK,
-            other: 2,
-            allowed: vec![NETLINK_ROUTE],
-        };
+        let when = Condition::Both { argument: 0, value: AF_NETLINK, other: 2, allowed: vec![NETLINK_ROUTE] };
         rules.push(rule("socket", Some(when), SeccompAction::Eafnosupport));
     }
     rules.retain(|rule| crate::syscalls::number(architecture, &rule.call).is_some());
-    SeccompPlan {
-        architecture,
-        rules,
-    }
+    SeccompPlan { architecture, rules }
 }
 
 fn rule(call: &str, when: Option<Condition>, action: SeccompAction) -> SeccompRule {
-    SeccompRule {
-        call: call.to_owned(),
-        when,
-        action,
-    }
+    SeccompRule { call: call.to_owned(), when, action }
 }

@@ -33,14 +33,7 @@ fn a_log_that_nobody_touched_is_whole() {
         log.append(&mut receipt(id)).unwrap();
     }
     let verification = log.verify().unwrap();
-    assert_eq!(
-        verification,
-        Verification {
-            receipts: 3,
-            torn: vec![],
-            broken: vec![]
-        }
-    );
+    assert_eq!(verification, Verification { receipts: 3, torn: vec![], broken: vec![] });
 }
 
 #[test]
@@ -61,12 +54,7 @@ fn a_line_that_was_taken_out_is_missed() {
         log.append(&mut receipt(id)).unwrap();
     }
     let text = std::fs::read_to_string(log.path()).unwrap();
-    let kept: Vec<&str> = text
-        .lines()
-        .enumerate()
-        .filter(|(index, _)| *index != 1)
-        .map(|(_, line)| line)
-        .collect();
+    let kept: Vec<&str> = text.lines().enumerate().filter(|(index, _)| *index != 1).map(|(_, line)| line).collect();
     std::fs::write(log.path(), kept.join("\n") + "\n").unwrap();
     assert_eq!(log.verify().unwrap().broken, [2]);
 }
@@ -81,14 +69,7 @@ fn a_crash_in_the_middle_of_a_line_costs_only_that_line() {
     std::fs::write(log.path(), bytes).unwrap();
     log.append(&mut receipt("second")).unwrap();
     let verification = log.verify().unwrap();
-    assert_eq!(
-        verification,
-        Verification {
-            receipts: 2,
-            torn: vec![2],
-            broken: vec![]
-        }
-    );
+    assert_eq!(verification, Verification { receipts: 2, torn: vec![2], broken: vec![] });
 }
 
 #[test]
@@ -110,18 +91,10 @@ fn many_writers_at_once_lose_nothing() {
             let log = log.clone();
             scope.spawn(move || {
                 for run in 0..25 {
-                    log.append(&mut receipt(&format!("{writer}-{run}")))
-                        .unwrap();
+                    log.append(&mut receipt(&format!("{writer}-{run}"))).unwrap();
                 }
             });
         }
     });
-    assert_eq!(
-        log.verify().unwrap(),
-        Verification {
-            receipts: 200,
-            torn: vec![],
-            broken: vec![]
-        }
-    );
+    assert_eq!(log.verify().unwrap(), Verification { receipts: 200, torn: vec![], broken: vec![] });
 }

@@ -16,11 +16,7 @@ impl Files for NoFiles {
 }
 
 fn policy() -> Policy {
-    let anchors = Anchors {
-        workspace: "/home/u/project".into(),
-        home: Some("/home/u".into()),
-        system: System::Linux,
-    };
+    let anchors = Anchors { workspace: "/home/u/project".into(), home: Some("/home/u".into()), system: System::Linux };
     let request = Request {
         source: PolicySource::Profile("workspace".into()),
         managed: None,
@@ -31,15 +27,7 @@ fn policy() -> Policy {
 }
 
 fn place(path: &str, directory: bool) -> Place {
-    Place {
-        path: path.into(),
-        identity: Identity {
-            device: 1,
-            inode: 1,
-        },
-        directory,
-        origin: None,
-    }
+    Place { path: path.into(), identity: Identity { device: 1, inode: 1 }, directory, origin: None }
 }
 
 fn survey(write: &[&str]) -> Survey {
@@ -75,23 +63,13 @@ fn shows(steps: &[MountStep], path: &str) -> Shows {
     let mut mounts: Vec<(PathBuf, Shows)> = vec![("/".into(), Shows::HostWritable)];
     for step in steps {
         match step {
-            MountStep::Capture {
-                slot, attributes, ..
-            } => {
-                let kind = if attributes.read_only {
-                    Shows::HostReadOnly
-                } else {
-                    Shows::HostWritable
-                };
+            MountStep::Capture { slot, attributes, .. } => {
+                let kind = if attributes.read_only { Shows::HostReadOnly } else { Shows::HostWritable };
                 captured.insert(*slot, kind);
             }
-            MountStep::LockHost => mounts
-                .iter_mut()
-                .for_each(|(_, kind)| *kind = Shows::HostReadOnly),
+            MountStep::LockHost => mounts.iter_mut().for_each(|(_, kind)| *kind = Shows::HostReadOnly),
             MountStep::EmptyRoot => mounts = vec![("/".into(), Shows::Absent)],
-            MountStep::Tmpfs { path, .. }
-            | MountStep::Proc { path }
-            | MountStep::Devpts { path } => {
+            MountStep::Tmpfs { path, .. } | MountStep::Proc { path } | MountStep::Devpts { path } => {
                 mounts.push((path.clone(), Shows::Fresh));
             }
             MountStep::Share { slot, .. } => {
@@ -113,11 +91,7 @@ fn shows(steps: &[MountStep], path: &str) -> Shows {
             at.push(name);
         }
         // A mount that came before the one above it is covered by that.
-        if let Some(index) = mounts
-            .iter()
-            .rposition(|(path, _)| *path == at)
-            .filter(|index| *index >= from)
-        {
+        if let Some(index) = mounts.iter().rposition(|(path, _)| *path == at).filter(|index| *index >= from) {
             (from, result) = (index, mounts[index].1);
         }
     }
@@ -127,26 +101,11 @@ fn shows(steps: &[MountStep], path: &str) -> Shows {
 #[test]
 fn only_the_write_root_is_writable() {
     let steps = steps(&policy(), &survey(&["/home/u/project"]), 1000);
-    assert_eq!(
-        shows(&steps, "/home/u/project/src/main.rs"),
-        Shows::HostWritable
-    );
-    for path in [
-        "/home/u",
-        "/home/u/projects",
-        "/etc/passwd",
-        "/",
-        "/usr/bin/env",
-    ] {
+    assert_eq!(shows(&steps, "/home/u/project/src/main.rs"), Shows::HostWritable);
+    for path in ["/home/u", "/home/u/projects", "/etc/passwd", "/", "/usr/bin/env"] {
         assert_eq!(shows(&steps, path), Shows::HostReadOnly, "{path}");
     }
-    for path in [
-        "/tmp/x",
-        "/run/user/1000/bus",
-        "/dev/sda",
-        "/var/tmp/x",
-        "/proc/1/root",
-    ] {
+    for path in ["/tmp/x", "/run/user/1000/bus", "/dev/sda", "/var/tmp/x", "/proc/1/root"] {
         assert_eq!(shows(&steps, path), Shows::Fresh, "{path}");
     }
 }
@@ -156,52 +115,26 @@ fn protected_paths_are_read_only_and_their_parents_cannot_be_renamed() {
     let mut survey = survey(&["/home/u/project"]);
     survey.protect = vec![place("/home/u/project/a/b/.git/hooks", true)];
     let steps = steps(&policy(), &survey, 1000);
-    assert_eq!(
-        shows(&steps, "/home/u/project/a/b/.git/hooks/pre-commit"),
-        Shows::HostReadOnly
-    );
-    assert_eq!(
-        shows(&steps, "/home/u/project/a/b/.git/index"),
-        Shows::HostWritable
-    );
-    for ancestor in [
-        "/home/u/project/a",
-        "/home/u/project/a/b",
-        "/home/u/project/a/b/.git",
-    ] {
-        let mounted = steps.iter().any(
-            |step| matches!(step, MountStep::Place { path, .. } if path == Path::new(ancestor)),
-        );
-        assert!(
-            mounted,
-            "{ancestor} must be a mount, or it could be renamed away"
-        );
+    assert_eq!(shows(&steps, "/home/u/project/a/b/.git/hooks/pre-commit"), Shows::HostReadOnly);
+    assert_eq!(shows(&steps, "/home/u/project/a/b/.git/index"), Shows::HostWritable);
+    for ancestor in ["/home/u/project/a", "/home/u/project/a/b", "/home/u/project/a/b/.git"] {
+        let mounted =
+            steps.iter().any(|step| matches!(step, MountStep::Place { path, .. } if path == Path::new(ancestor)));
+        assert!(mounted, "{ancestor} must be a mount, or it could be renamed away");
     }
 }
 
 #[test]
 fn hidden_paths_are_covered_wherever_the_host_shows() {
     let mut survey = survey(&["/home/u/project"]);
-    survey.hide = vec![
-        place("/home/u/.ssh", true),
-        place("/home/u/project/.env", false),
-        place("/tmp/secret", false),
-    ];
+    survey.hide = vec![place("/home/u/.ssh", true), place("/home/u/project/.env", false), place("/tmp/secret", false)];
     survey.sockets = vec!["/home/u/agent.sock".into(), "/tmp/agent.sock".into()];
     let steps = steps(&policy(), &survey, 1000);
-    for path in [
-        "/home/u/.ssh/id_ed25519",
-        "/home/u/project/.env",
-        "/home/u/agent.sock",
-    ] {
+    for path in ["/home/u/.ssh/id_ed25519", "/home/u/project/.env", "/home/u/agent.sock"] {
         assert_eq!(shows(&steps, path), Shows::Nothing, "{path}");
     }
     for path in ["/tmp/secret", "/tmp/agent.sock"] {
-        assert_eq!(
-            shows(&steps, path),
-            Shows::Fresh,
-            "{path} is not there at all"
-        );
+        assert_eq!(shows(&steps, path), Shows::Fresh, "{path} is not there at all");
     }
 }
 
@@ -210,26 +143,17 @@ fn what_is_hidden_wins_over_what_is_protected_below_it() {
     let mut survey = survey(&["/home/u/project"]);
     survey.protect = vec![place("/home/u/project/private/hooks", true)];
     survey.hide = vec![place("/home/u/project/private", true)];
-    assert_eq!(
-        shows(
-            &steps(&policy(), &survey, 1000),
-            "/home/u/project/private/hooks"
-        ),
-        Shows::Nothing
-    );
+    assert_eq!(shows(&steps(&policy(), &survey, 1000), "/home/u/project/private/hooks"), Shows::Nothing);
 }
 
 #[test]
 fn a_workspace_in_tmp_is_placed_in_the_private_one() {
     let steps = steps(&policy(), &survey(&["/tmp/build/project"]), 1000);
-    assert_eq!(
-        shows(&steps, "/tmp/build/project/file"),
-        Shows::HostWritable
-    );
+    assert_eq!(shows(&steps, "/tmp/build/project/file"), Shows::HostWritable);
     assert_eq!(shows(&steps, "/tmp/build/other"), Shows::Fresh);
-    let made = steps.iter().any(|step| {
-        matches!(step, MountStep::Directory { path, .. } if path == Path::new("/tmp/build/project"))
-    });
+    let made = steps
+        .iter()
+        .any(|step| matches!(step, MountStep::Directory { path, .. } if path == Path::new("/tmp/build/project")));
     assert!(made, "the place must be made in the private directory");
 }
 
@@ -237,10 +161,8 @@ fn a_workspace_in_tmp_is_placed_in_the_private_one() {
 fn a_list_of_read_roots_shows_nothing_else() {
     let mut survey = survey(&["/home/u/project"]);
     survey.read = Some(vec![place("/home/u/docs", true)]);
-    survey.runtime = vec![
-        RuntimePath::Directory(place("/usr", true)),
-        RuntimePath::Symlink("/bin".into(), "usr/bin".into()),
-    ];
+    survey.runtime =
+        vec![RuntimePath::Directory(place("/usr", true)), RuntimePath::Symlink("/bin".into(), "usr/bin".into())];
     let steps = steps(&policy(), &survey, 1000);
     assert_eq!(shows(&steps, "/home/u/docs/readme"), Shows::HostReadOnly);
     assert_eq!(shows(&steps, "/usr/bin/env"), Shows::HostReadOnly);
@@ -248,26 +170,16 @@ fn a_list_of_read_roots_shows_nothing_else() {
     for path in ["/home/u/letters", "/home/other", "/srv", "/"] {
         assert_eq!(shows(&steps, path), Shows::Absent, "{path}");
     }
-    assert_eq!(
-        steps.last(),
-        Some(&MountStep::ReadOnly { path: "/".into() })
-    );
+    assert_eq!(steps.last(), Some(&MountStep::ReadOnly { path: "/".into() }));
 }
 
 #[test]
 fn the_superuser_cannot_change_the_kernel_through_proc() {
     let for_root = steps(&policy(), &survey(&["/home/u/project"]), 0);
-    assert_eq!(
-        shows(&for_root, "/proc/sys/kernel/core_pattern"),
-        Shows::HostReadOnly
-    );
+    assert_eq!(shows(&for_root, "/proc/sys/kernel/core_pattern"), Shows::HostReadOnly);
     assert_eq!(shows(&for_root, "/proc/kcore"), Shows::Nothing);
     let for_user = steps(&policy(), &survey(&["/home/u/project"]), 1000);
-    assert_eq!(
-        shows(&for_user, "/proc/sys/kernel/core_pattern"),
-        Shows::Fresh,
-        "the kernel checks the id itself"
-    );
+    assert_eq!(shows(&for_user, "/proc/sys/kernel/core_pattern"), Shows::Fresh, "the kernel checks the id itself");
 }
 
 #[test]
@@ -275,10 +187,7 @@ fn every_capture_comes_before_the_lock_and_every_placement_after_it() {
     let mut survey = survey(&["/home/u/project", "/tmp/other"]);
     survey.protect = vec![place("/home/u/project/.vscode", true)];
     let steps = steps(&policy(), &survey, 0);
-    let lock = steps
-        .iter()
-        .position(|step| *step == MountStep::LockHost)
-        .unwrap();
+    let lock = steps.iter().position(|step| *step == MountStep::LockHost).unwrap();
     for (index, step) in steps.iter().enumerate() {
         match step {
             MountStep::Capture { .. } => assert!(index < lock),

@@ -1,0 +1,211 @@
+//! The story of a run's network use in a few lines.
+
+use std::collections::BTreeMap;
+
+use ringfence_policy::Host;
+use serde::{Deserialize, Serialize};
+
+use crate::code::Code;
+use crate::event::{Decision, Event, Verdict};
+
+/// What a run did and was refused, added up. Bounded whatever the run does: see [`Summary::unlisted`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Hosts that were reached, or allowed and not reachable, by host and port.
+    pub reached: Vec<Reached>,
+    /// Hosts that were refused, by host, port and reason.
+    pub blocked: Vec<Blocked>,
+    /// Decisions about hosts that no longer fit into the lists.
+    pub unlisted: u64,
+    /// Bytes from the run to servers.
+    pub bytes_up: u64,
+    /// Bytes to the run.
+    pub bytes_down: u64,
+    /// Faults of the proxy itself, by code.
+    pub faults: BTreeMap<String, u64>,
+}
+
+/// A host that the run was allowed to reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// In normal form.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Connections or requests that were let through.
+    pub count: u64,
+    /// Those that failed on the way.
+    pub failed: u64,
+}
+
+/// A host that the run was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// As in [`Decision::host`].
+    pub host: String,
+    /// TCP port; zero for a name that was only asked over DNS.
+    pub port: u16,
+    /// Why.
+    pub code: Code,
+    /// How often.
+    pub count: u64,
+    /// The flag that would allow it, where a rule is all that is missing.
+    pub flag: Option<String>,
+}
+
+impl Summary {
+    /// Adds one event.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::Decision(decision) => self.add_decision(decision),
+            Event::Closed(closed) => {
+                self.bytes_up = self.bytes_up.saturating_add(closed.bytes_up);
+                self.bytes_down = self.bytes_down.saturating_add(closed.bytes_down);
+            }
+            Event::Fault { code } => *self.faults.entry(code.as_str().to_owned()).or_default() += 1,
+        }
+    }
+
+    fn add_decision(&mut self, decision: &Decision) {
+        match (decision.verdict, decision.code) {
+            (Verdict::Refused, Some(code)) => self.add_blocked(decision, code),
+            (verdict, _) => self.add_reached(decision, verdict == Verdict::Failed),
+        }
+    }
+
+    fn add_blocked(&mut self, decision: &Decision, code: Code) {
+        let same = |row: &&mut Blocked| {
+            row.port == decision.port && row.code == code && row.host == decision.host
+        };
+        if let Some(row) = self.blocked.iter_mut().find(same) {
+            row.count += 1;
+        } else if self.blocked.len() < ROWS {
+            self.blocked.push(Blocked {
+                host: decision.host.clone(),
+                port: decision.port,
+                code,
+                count: 1,
+                flag: flag(&decision.host, decision.port, code),
+            });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    fn add_reached(&mut self, decision: &Decision, failed: bool) {
+        let (count, failed) = if failed { (0, 1) } else { (1, 0) };
+        let same = |row: &&mut Reached| row.port == decision.port && row.host == decision.host;
+        if let Some(row) = self.reached.iter_mut().find(same) {
+            row.count += count;
+            row.failed += failed;
+        } else if self.reached.len() < ROWS {
+            self.reached.push(Reached {
+                host: decision.host.clone(),
+                port: decision.port,
+                count,
+                failed,
+            });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+}
+
+/// The flag that would allow the host, where a rule is all that is missing.
+pub(crate) fn flag(host: &str, port: u16, code: Code) -> Option<String> {
+    // What is not in normal form cannot be a rule, and must not reach a shell either.
+    let host = code
+        .is_rule_missing()
+        .then(|| Host::parse(host).ok())
+        .flatten()?;
+    Some(match port {
+        0 | 80 | 443 => format!("--allow {}", shell_word(&host)),
+        _ => format!("--allow {}", shell_word(&format_args!("{host}:{port}"))),
+    })
+}
+
+/// Brackets are a pattern to a shell.
+fn shell_word(word: &impl std::fmt::Display) -> String {
+    let word = word.to_string();
+    if word.contains('[') {
+        format!("'{word}'")
+    } else {
+        word
+    }
+}
+
+/// Rows per list. A linear search over so few is cheaper than the connection it belongs to.
+const ROWS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::AddressClass;
+    use crate::event::{Closed, Protocol};
+
+    fn refused(host: &str, port: u16, code: Code) -> Event {
+        Event::Decision(Decision {
+            connection: 1,
+            protocol: Protocol::Connect,
+            host: host.to_owned(),
+            port,
+            address: None,
+            verdict: Verdict::Refused,
+            code: Some(code),
+            rule: None,
+        })
+    }
+
+    #[test]
+    fn blocked_hosts_are_counted_with_the_flag_that_would_allow_each() {
+        let mut summary = Summary::default();
+        for event in [
+            refused("evil.example", 443, Code::HostNotAllowed),
+            refused("evil.example", 443, Code::HostNotAllowed),
+            refused("db.example", 5432, Code::PortNotAllowed),
+            refused("[2606:4700::1]", 443, Code::HostNotAllowed),
+            refused("127.0.0.1", 5432, Code::Address(AddressClass::Loopback)),
+            refused("bad.example", 443, Code::HostDenied),
+            refused("x\\r\\n--allow *", 443, Code::HostMalformed),
+            Event::Closed(Closed {
+                connection: 1,
+                bytes_up: 3,
+                bytes_down: 4,
+                code: None,
+            }),
+        ] {
+            summary.add(&event);
+        }
+        let rows: Vec<_> = summary
+            .blocked
+            .iter()
+            .map(|row| (row.count, row.flag.as_deref()))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (2, Some("--allow evil.example")),
+                (1, Some("--allow db.example:5432")),
+                (1, Some("--allow '[2606:4700::1]'")),
+                (1, Some("--allow 127.0.0.1:5432")),
+                (1, None),
+                (1, None),
+            ]
+        );
+        assert_eq!((summary.bytes_up, summary.bytes_down), (3, 4));
+    }
+
+    #[test]
+    fn a_run_that_asks_for_a_million_hosts_does_not_fill_the_memory() {
+        let mut summary = Summary::default();
+        for number in 0..2000 {
+            summary.add(&refused(
+                &format!("h{number}.example"),
+                443,
+                Code::HostNotAllowed,
+            ));
+        }
+        assert_eq!(summary.blocked.len(), ROWS);
+        assert_eq!(summary.unlisted, 2000 - ROWS as u64);
+    }
+}
