@@ -110,9 +110,6 @@ impl Promise {
 
     /// Why this mechanism is not expected to hold this probe, if it is not.
     fn exempts(&self, probe: &Probe) -> Option<String> {
-        if let Some(reason) = probe.unpromised {
-            return Some(reason.to_owned());
-        }
         let weak = probe.class.rule().and_then(|rule| Some((rule, self.weak.get(rule)?)));
         weak.map(|(rule, holds)| format!("the plan says of {rule}: {holds}"))
             .or_else(|| probe.beyond_landlock.filter(|_| self.mechanism == "landlock").map(str::to_owned))
