@@ -27,6 +27,8 @@ pub struct Probe {
     pub privileged: bool,
     /// Why Landlock with seccomp alone, without namespaces, does not hold it, where that is so.
     pub beyond_landlock: Option<&'static str>,
+    /// Why nothing promises to hold it, where that is so: a named limit, which is tried all the same.
+    pub unpromised: Option<&'static str>,
     run: fn(&Targets) -> Attempt,
 }
 
@@ -48,6 +50,7 @@ impl Probe {
             flags: &[],
             privileged: false,
             beyond_landlock: None,
+            unpromised: None,
             run,
         }
     }
@@ -79,6 +82,11 @@ impl Probe {
 
     pub(crate) const fn beyond_landlock(mut self, reason: &'static str) -> Self {
         self.beyond_landlock = Some(reason);
+        self
+    }
+
+    pub(crate) const fn unpromised(mut self, reason: &'static str) -> Self {
+        self.unpromised = Some(reason);
         self
     }
 

@@ -56,7 +56,8 @@ pub enum Verdict {
     Held,
     /// It works inside.
     Escaped,
-    /// It does not work inside, but this machine or this user cannot do it outside either, for this reason.
+    /// It shows nothing, for this reason: this machine or this user cannot do it outside either, or it works inside and
+    /// nothing promises to hold it.
     NoControl(String),
     /// It should work outside and does not: the probe proves nothing.
     ControlFailed(String),
@@ -203,7 +204,10 @@ pub fn compare(probe: &Probe, control: &Observation, inside: &Observation) -> Ve
         return Verdict::Broken(format!("{}: {}", inside.ended, inside.errors.trim()));
     }
     if inside.through {
-        return Verdict::Escaped;
+        return match probe.unpromised {
+            Some(reason) => Verdict::NoControl(format!("nothing promises to hold it: {reason}")),
+            None => Verdict::Escaped,
+        };
     }
     if control.through {
         return match &inside.outcome {

@@ -9,7 +9,9 @@
 //! * [`stage`] builds what they aim at: a home with keys in it, a repository, listeners, a neighbour process.
 //! * [`judge`] runs a probe outside and inside and compares.
 
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the portable attempts exist there"))]
 mod attempt;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only the portable attempts exist there"))]
 mod catalogue;
 #[cfg(target_os = "linux")]
 pub mod judge;

@@ -80,6 +80,15 @@ pub(crate) const PROBES: &[Probe] = &[
         Ok(done(OpenOptions::new().write(true).open("/proc/self/fd/0")?.write_all(b"overwritten")?))
     })
     .wiring(Wiring::InputFile),
+    write("change-mode-of-input", "Changes the mode of its standard input, a file for reading.", |_| {
+        Ok(done(files::change_mode_of(0, 0o777)?))
+    })
+    .wiring(Wiring::InputFile)
+    .unpromised("a descriptor that the caller hands over keeps the mount it was opened through"),
+    write("write-above-input-link", "Climbs from its standard input, a directory, by its name in /proc.", |_| {
+        create(Path::new("/proc/self/fd/0").join("../beside-input"))
+    })
+    .wiring(Wiring::InputDirectory),
     write("hard-link-inward", "Links a file outside into the workspace and writes to the link.", |t| {
         let alias = t.join("workspace", "alias")?;
         fs::hard_link(t.join("outside", "letter")?, &alias)?;

@@ -91,6 +91,12 @@ pub(crate) fn open_by_handle(path: &Path, mount: &File) -> io::Result<OwnedFd> {
     own(unsafe { libc::syscall(libc::SYS_open_by_handle_at, mount.as_raw_fd(), &raw const handle, libc::O_WRONLY) })
 }
 
+/// fchmod(2) on a descriptor that the process merely inherited.
+pub(crate) fn change_mode_of(descriptor: RawFd, mode: libc::mode_t) -> io::Result<()> {
+    // SAFETY: plain integers; a number that is no descriptor gives EBADF.
+    check_int(unsafe { libc::fchmod(descriptor, mode) }).map(drop)
+}
+
 /// `ioctl(FS_IOC_SETFLAGS)` with the flags the file already has plus `NODUMP`, which changes nothing but the inode.
 pub(crate) fn set_no_dump(file: &File) -> io::Result<()> {
     const NO_DUMP: libc::c_int = 0x40;
