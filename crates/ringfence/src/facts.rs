@@ -94,7 +94,12 @@ impl Facts {
     /// A path of the policy that cannot be examined, a root that does not exist or is refused, a command that
     /// does not exist.
     pub fn probe(policy: &Policy, invocation: &Invocation, state: &State) -> Result<Self, Error> {
-        let host = HostFacts::cached(state)?;
+        let mut host = HostFacts::cached(state)?;
+        let process = &policy.process;
+        if process.memory.is_some() || process.processes.is_some() || process.cpus.is_some() {
+            // Which group this process is in, and who may make others there, is no property of the boot.
+            host.cgroup = crate::host::cgroup();
+        }
         let carve = invocation.mechanism == MechanismChoice::Landlock || !host.namespaces.available;
         let survey = take_survey(policy, invocation, state, carve)?;
         Ok(Self { host, survey })
@@ -117,6 +122,8 @@ impl HostFacts {
             && let Ok(facts) = serde_json::from_slice::<Self>(&bytes)
             && (facts.version, facts.uid) == (Self::VERSION, uid)
             && facts.boot == boot
+            // What was missing may have been allowed since; only a yes is remembered.
+            && facts.namespaces.available
         {
             return Ok(facts);
         }

@@ -116,7 +116,10 @@ impl Repository {
 }
 
 fn protect_directory(directory: &Path, paths: &mut Vec<PathBuf>) {
-    paths.extend(["hooks", "config", "config.worktree", "commondir", "gitdir"].map(|name| directory.join(name)));
+    // The list of steps of a rebase may contain commands to execute at `git rebase --continue`.
+    const NAMES: [&str; 6] =
+        ["hooks", "config", "config.worktree", "commondir", "gitdir", "rebase-merge/git-rebase-todo"];
+    paths.extend(NAMES.map(|name| directory.join(name)));
 }
 
 /// A worktree's metadata names its gitfile; a submodule's names its working tree.

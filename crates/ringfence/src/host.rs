@@ -1,7 +1,7 @@
 //! What this host can enforce: the one place where facts of different systems are chosen between.
 
 #[cfg(target_os = "linux")]
-pub(crate) use crate::linux::host::{identity, probe};
+pub(crate) use crate::linux::host::{cgroup, identity, probe};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
@@ -10,6 +10,11 @@ mod elsewhere {
     /// The boot and the user that facts belong to.
     pub(crate) fn identity() -> (String, u32) {
         (String::new(), 0)
+    }
+
+    /// Nothing of Linux is here.
+    pub(crate) fn cgroup() -> CgroupFacts {
+        CgroupFacts { detail: "only Linux has them".into(), ..CgroupFacts::default() }
     }
 
     /// Nothing of Linux is here.
@@ -24,11 +29,11 @@ mod elsewhere {
             namespaces: Availability::no("only Linux has them"),
             landlock_abi: 0,
             seccomp: Availability::no("only Linux has it"),
-            cgroup: CgroupFacts { detail: "only Linux has them".into(), ..CgroupFacts::default() },
+            cgroup: cgroup(),
             processors: 0,
         }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{identity, probe};
+pub(crate) use elsewhere::{cgroup, identity, probe};

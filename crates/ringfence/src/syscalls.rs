@@ -77,6 +77,7 @@ const CALLS: &[(&str, Option<u32>, Option<u32>)] = &[
     ("open_tree", Some(428), Some(428)),
     ("open_tree_attr", Some(467), Some(467)),
     ("perf_event_open", Some(298), Some(241)),
+    ("personality", Some(135), Some(92)),
     ("pidfd_getfd", Some(438), Some(438)),
     ("pivot_root", Some(155), Some(41)),
     ("quotactl", Some(179), Some(60)),

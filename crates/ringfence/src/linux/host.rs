@@ -18,6 +18,11 @@ pub(crate) fn identity() -> (String, u32) {
     (boot.trim_end().to_owned(), rustix::process::geteuid().as_raw())
 }
 
+/// Where this process may make control groups.
+pub(crate) fn cgroup() -> crate::facts::CgroupFacts {
+    cgroup::delegated()
+}
+
 /// Tries each mechanism for real.
 pub(crate) fn probe() -> HostFacts {
     let (boot, uid) = identity();

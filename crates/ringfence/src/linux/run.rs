@@ -172,8 +172,7 @@ impl LinuxRun {
                 if let Some(terminal) = &self.terminal {
                     terminal.resize();
                 }
-            } else if !caught.is_of_terminal() {
-                // A signal of the terminal's reached the command already; one sent to this process did not.
+            } else {
                 let control = &self.process.launched()?.control;
                 // The command may just have ended, which the next round will see.
                 rustix::io::write(control, &[caught.number()]).unwrap_or_default();

@@ -57,7 +57,8 @@ impl Survey {
             match &rule.value {
                 Protect::Path(path) => self.protect_path(path, &rule.origin, known)?,
                 Protect::Git => {
-                    let roots: Vec<PathBuf> = self.write.iter().map(|root| root.path.clone()).collect();
+                    let directories = self.write.iter().filter(|root| root.directory);
+                    let roots: Vec<PathBuf> = directories.map(|root| root.path.clone()).collect();
                     for root in roots {
                         self.protect_git(&root, &rule.origin, known)?;
                     }
@@ -139,7 +140,16 @@ impl Survey {
             match &rule.value {
                 Hide::Path(path) => hide(path, Some(rule.origin.clone()))?,
                 Hide::Secrets => {
-                    for path in ringfence_policy::secret_locations(anchors) {
+                    let mut paths = ringfence_policy::secret_locations(anchors);
+                    // A HOME that points elsewhere must not leave the keys of the account open.
+                    let account = account_home().filter(|home| Some(home) != anchors.home.as_ref());
+                    if let Some(home) = account {
+                        paths.extend(ringfence_policy::secret_locations(&Anchors {
+                            home: Some(home),
+                            ..anchors.clone()
+                        }));
+                    }
+                    for path in paths {
                         hide(&path, Some(rule.origin.clone()))?;
                     }
                 }
@@ -276,6 +286,17 @@ fn utf8(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// The home directory of this user's account (passwd(5)); accounts that are kept elsewhere have only HOME.
+fn account_home() -> Option<PathBuf> {
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let home = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        (fields.next()? == uid).then(|| fields.nth(2))?
+    })?;
+    Some(PathBuf::from(home)).filter(|home| home.is_absolute())
+}
+
 /// Sockets that the policy allows and that exist.
 fn allowed_sockets(policy: &Policy) -> Result<Vec<Place>, Error> {
     let mut found = Vec::new();
@@ -306,7 +327,7 @@ fn find_program(invocation: &Invocation, directory: &Path, policy: &Policy) -> R
     for entry in std::env::split_paths(&search).filter(|entry| entry.is_absolute()) {
         match check_program(entry.join(command)) {
             Ok(path) => return Ok(path),
-            Err(Unusable::Missing) => {}
+            Err(Unusable::Missing | Unusable::Unreachable) => {}
             Err(failure) => denied = Some(failure),
         }
     }
@@ -315,13 +336,17 @@ fn find_program(invocation: &Invocation, directory: &Path, policy: &Policy) -> R
 
 enum Unusable {
     Missing,
+    /// A directory on the way cannot be searched, so that nobody knows.
+    Unreachable,
     Not(PathBuf, String),
 }
 
 impl Unusable {
     fn into_error(self, command: &OsStr) -> Error {
         match self {
-            Self::Missing => Error::CommandNotFound { command: command.to_string_lossy().into_owned() },
+            Self::Missing | Self::Unreachable => {
+                Error::CommandNotFound { command: command.to_string_lossy().into_owned() }
+            }
             Self::Not(path, reason) => Error::CommandNotExecutable { path, reason },
         }
     }
@@ -336,6 +361,7 @@ fn check_program(path: PathBuf) -> Result<PathBuf, Unusable> {
         }
         Ok(_) => Ok(path),
         Err(error) if is_missing(&error) => Err(Unusable::Missing),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(Unusable::Unreachable),
         Err(error) => Err(Unusable::Not(path, error.to_string())),
     }
 }

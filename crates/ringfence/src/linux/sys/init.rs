@@ -146,6 +146,10 @@ fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
 /// The last steps in the command's own process.
 fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::Infallible, Failure> {
     let Start { ruleset, terminal, mask, .. } = start;
+    // A session of its own: a signal that the command sends to its process group stays in the run, and the caller's
+    // terminal is not its controlling one.
+    // SAFETY: no arguments.
+    unsafe { call::raw(libc::SYS_setsid, [0; 6]) }.map_err(failed(Stage::Terminal))?;
     if let Some(terminal) = terminal {
         take_terminal(terminal).map_err(failed(Stage::Terminal))?;
     }
@@ -219,7 +223,8 @@ fn wait(command: i32, ends: Ends) -> ! {
         if events[1].revents != 0 {
             let mut signal = [0; 1];
             match call::read(ends.control, &mut signal) {
-                Ok(1) => call::kill(command, i32::from(signal[0])).unwrap_or_default(),
+                // The command leads a process group of its own.
+                Ok(1) => call::kill(-command, i32::from(signal[0])).unwrap_or_default(),
                 // The supervisor is gone.
                 _ => {
                     end_all();
@@ -380,10 +385,8 @@ fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
     unsafe { call::raw(libc::SYS_sendmsg, [socket as usize, (&raw const message) as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// Makes the terminal the controlling one of a new session, and the standard descriptors.
+/// Makes the terminal the controlling one of the session, and the standard descriptors.
 fn take_terminal(terminal: RawFd) -> call::Result<()> {
-    // SAFETY: no arguments.
-    unsafe { call::raw(libc::SYS_setsid, [0; 6]) }?;
     // SAFETY: TIOCSCTTY takes a number.
     unsafe { call::control(terminal, libc::TIOCSCTTY, 0) }?;
     (0..3).try_for_each(|standard| call::duplicate_onto(terminal, standard))

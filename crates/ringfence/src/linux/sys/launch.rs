@@ -95,7 +95,16 @@ fn clone(script: &mut Script, ends: Ends, mask: &libc::sigset_t) -> std::io::Res
     let size = size_of::<CloneArgs>();
     // SAFETY: without CLONE_VM the child has a copy of this memory and its own stack at the same addresses. It runs
     // `init::run`, which allocates nothing, takes no lock and never returns. The structure lives through the call.
-    let result = unsafe { call::raw(libc::SYS_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) };
+    let result = match unsafe { call::raw(libc::SYS_clone3, [(&raw mut arguments) as usize, size, 0, 0, 0, 0]) } {
+        // Filters of containers and other sandboxes refuse the call, since they cannot look at its flags. The older one
+        // does the same, except for cgroups.
+        Err(Errno(libc::ENOSYS)) if script.cgroup.is_none() => {
+            let flags = arguments.flags | arguments.exit_signal;
+            // SAFETY: as above; with CLONE_PIDFD the third argument is where the descriptor is written (clone(2)).
+            unsafe { call::raw(libc::SYS_clone, [flags as usize, 0, (&raw mut pidfd) as usize, 0, 0, 0]) }
+        }
+        other => other,
+    };
     match result {
         Ok(0) => init::run(script, ends, mask),
         Ok(pid) => {

@@ -15,7 +15,6 @@ pub(crate) struct Signals {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caught {
     number: u8,
-    code: i32,
 }
 
 /// Signals that ask a program to end, to reload, or that tell of a new window size.
@@ -55,9 +54,9 @@ impl Signals {
         if read < bytes.len() {
             return None;
         }
-        let word = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        // Fields ssi_signo, ssi_errno, ssi_code.
-        Some(Caught { number: u8::try_from(word(0)).ok()?, code: word(8) })
+        // The field ssi_signo; signals have small numbers.
+        let number = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        Some(Caught { number: u8::try_from(number).ok()? })
     }
 }
 
@@ -85,12 +84,6 @@ impl Caught {
     /// Whether the size of the terminal changed.
     pub(crate) fn is_resize(self) -> bool {
         i32::from(self.number) == libc::SIGWINCH
-    }
-
-    /// Whether the terminal sent it, which then sent it to every process in the foreground.
-    pub(crate) fn is_of_terminal(self) -> bool {
-        const SI_KERNEL: i32 = 0x80;
-        self.code == SI_KERNEL
     }
 }
 

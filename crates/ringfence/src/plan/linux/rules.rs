@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ringfence_policy::{Hide, NetworkMode, Origin, Policy, Protect, ReadScope, RuleId};
 
-use super::landlock::SCOPES;
+use super::landlock::{SCOPES, Scope};
 use super::{LinuxPlan, Mechanism, sets};
 use crate::Facts;
 use crate::plan::{Holds, Limits, PlannedRule};
@@ -97,10 +97,8 @@ fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan
             let holds = Holds::kernel(if namespaces { "network namespace" } else { "seccomp" });
             rows.add(RuleId::Network, "no host can be reached".into(), holds, origin);
         }
-        NetworkMode::Open => {
-            let holds = Holds::kernel("nothing is restricted");
-            rows.add(RuleId::Network, "every host can be reached".into(), holds, origin);
-        }
+        // Nothing is asked, so nothing holds: a note says so.
+        NetworkMode::Open => {}
     }
     let allowed = &policy.network.unix_sockets;
     let asked = match allowed.is_empty() {
@@ -124,11 +122,13 @@ fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan
 
 fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limits, uid: u32) {
     let namespaces = plan.mechanism == Mechanism::Namespaces;
-    let holds = match namespaces {
-        true => Holds::kernel("PID namespace, seccomp"),
-        false => Holds::advisory(
+    let scoped = plan.landlock.as_ref().is_some_and(|ruleset| ruleset.scopes.contains(&Scope::Signal));
+    let holds = match (namespaces, scoped) {
+        (true, _) => Holds::kernel("PID namespace, seccomp"),
+        (false, true) => Holds::advisory(
             "a child subreaper ends the tree; processes that fork faster than they are ended can outlive the run",
         ),
+        (false, false) => Holds::none("this kernel's Landlock does not keep signals from other processes of the user"),
     };
     rows.add(RuleId::ProcessTree, "no process outlives the run".into(), holds, None);
     let process = &policy.process;
@@ -204,8 +204,8 @@ pub(super) fn notes(policy: &Policy, facts: &Facts, plan: &LinuxPlan) -> Vec<Str
             list(carved.opened.iter().map(|path| path.as_path()))
         ));
     }
-    if policy.network.mode.value == NetworkMode::Open && !policy.filesystem.write.is_empty() {
-        notes.push("with the network open, whatever can be read can be sent away".into());
+    if policy.network.mode.value == NetworkMode::Open {
+        notes.push("the network is open: every host can be reached, and whatever can be read can be sent away".into());
     }
     notes
 }

@@ -175,6 +175,9 @@ pub(crate) const NEW_NAMESPACE: u32 = 0x7e02_0080;
 /// `TIOCSTI`, `TIOCCONS` and `TIOCLINUX` of ioctl_tty(2): typing into, stealing and pasting at the caller's terminal.
 const TERMINAL: &[u32] = &[0x5412, 0x541d, 0x541c];
 
+/// personality(2): `PER_LINUX`, `PER_LINUX32`, `UNAME26` with either, `ADDR_NO_RANDOMIZE` for debuggers, and the query.
+const PERSONALITIES: &[u32] = &[0, 0x8, 0x2_0000, 0x2_0008, 0x4_0000, 0xffff_ffff];
+
 const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
@@ -199,6 +202,9 @@ pub(super) fn plan(
         rules.push(rule(call, Some(Condition::AnyBit { argument: 0, bits: NEW_NAMESPACE }), SeccompAction::Eperm));
     }
     rules.push(rule("ioctl", Some(Condition::OneOf { argument: 1, values: TERMINAL.to_vec() }), SeccompAction::Eperm));
+    // Everything but the ordinary ones weakens the memory protection of what is executed next.
+    let ordinary = Condition::NoneOf { argument: 0, values: PERSONALITIES.to_vec() };
+    rules.push(rule("personality", Some(ordinary), SeccompAction::Eperm));
     if pinned {
         rules.push(rule("sched_setaffinity", None, SeccompAction::Eperm));
     }
