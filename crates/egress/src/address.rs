@@ -129,66 +129,30 @@ impl AddressClass {
 
     pub(crate) const fn explanation(self) -> &'static str {
         match self {
-            Self::Loopback => {
-                "the host is, or resolved to, a loopback address, which needs a literal rule"
-            }
-            Self::Private => {
-                "the host is, or resolved to, a private address, which needs a literal rule"
-            }
-            Self::LinkLocal => {
-                "the host is, or resolved to, a link-local address, which needs a literal rule"
-            }
+            Self::Loopback => "the host is, or resolved to, a loopback address, which needs a literal rule",
+            Self::Private => "the host is, or resolved to, a private address, which needs a literal rule",
+            Self::LinkLocal => "the host is, or resolved to, a link-local address, which needs a literal rule",
             Self::Metadata => {
                 "the host is, or resolved to, a cloud metadata address, which hands out credentials and needs a literal rule"
             }
-            Self::Shared => {
-                "the host is, or resolved to, a carrier-grade NAT address, which needs a literal rule"
-            }
-            Self::Documentation => {
-                "the host is, or resolved to, a documentation address, which needs a literal rule"
-            }
-            Self::Benchmark => {
-                "the host is, or resolved to, a benchmarking address, which needs a literal rule"
-            }
-            Self::Reserved => {
-                "the host is, or resolved to, a reserved address, which needs a literal rule"
-            }
-            Self::UniqueLocal => {
-                "the host is, or resolved to, a unique local address, which needs a literal rule"
-            }
-            Self::Own => {
-                "the host is, or resolved to, an address of this machine, which needs a literal rule"
-            }
-            Self::Multicast => {
-                "the host is, or resolved to, a multicast address, which is never reachable"
-            }
-            Self::Broadcast => {
-                "the host is, or resolved to, the broadcast address, which is never reachable"
-            }
-            Self::Unspecified => {
-                "the host is, or resolved to, the unspecified address, which means this machine"
-            }
-            Self::V4Mapped => {
-                "the host is, or resolved to, an IPv4-mapped IPv6 address; write the IPv4 address"
-            }
+            Self::Shared => "the host is, or resolved to, a carrier-grade NAT address, which needs a literal rule",
+            Self::Documentation => "the host is, or resolved to, a documentation address, which needs a literal rule",
+            Self::Benchmark => "the host is, or resolved to, a benchmarking address, which needs a literal rule",
+            Self::Reserved => "the host is, or resolved to, a reserved address, which needs a literal rule",
+            Self::UniqueLocal => "the host is, or resolved to, a unique local address, which needs a literal rule",
+            Self::Own => "the host is, or resolved to, an address of this machine, which needs a literal rule",
+            Self::Multicast => "the host is, or resolved to, a multicast address, which is never reachable",
+            Self::Broadcast => "the host is, or resolved to, the broadcast address, which is never reachable",
+            Self::Unspecified => "the host is, or resolved to, the unspecified address, which means this machine",
+            Self::V4Mapped => "the host is, or resolved to, an IPv4-mapped IPv6 address; write the IPv4 address",
             Self::V4Compatible => {
                 "the host is, or resolved to, an IPv4-compatible IPv6 address; write the IPv4 address"
             }
-            Self::SixToFour => {
-                "the host is, or resolved to, a 6to4 address, which hides an IPv4 address"
-            }
-            Self::Nat64 => {
-                "the host is, or resolved to, a NAT64 address, which hides an IPv4 address"
-            }
-            Self::Teredo => {
-                "the host is, or resolved to, a Teredo address, which hides an IPv4 address"
-            }
-            Self::Isatap => {
-                "the host is, or resolved to, an ISATAP address, which hides an IPv4 address"
-            }
-            Self::SiteLocal => {
-                "the host is, or resolved to, a site-local address, a form that was withdrawn"
-            }
+            Self::SixToFour => "the host is, or resolved to, a 6to4 address, which hides an IPv4 address",
+            Self::Nat64 => "the host is, or resolved to, a NAT64 address, which hides an IPv4 address",
+            Self::Teredo => "the host is, or resolved to, a Teredo address, which hides an IPv4 address",
+            Self::Isatap => "the host is, or resolved to, an ISATAP address, which hides an IPv4 address",
+            Self::SiteLocal => "the host is, or resolved to, a site-local address, a form that was withdrawn",
         }
     }
 }

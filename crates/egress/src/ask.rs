@@ -52,13 +52,7 @@ pub(crate) struct Questions {
 
 impl Questions {
     pub(crate) fn new(ask: Option<Arc<dyn Ask>>, time: Duration, limit: usize) -> Self {
-        Self {
-            ask,
-            time,
-            limit,
-            answered: std::sync::Mutex::default(),
-            turn: tokio::sync::Mutex::new(0),
-        }
+        Self { ask, time, limit, answered: std::sync::Mutex::default(), turn: tokio::sync::Mutex::new(0) }
     }
 
     pub(crate) fn enabled(&self) -> bool {
@@ -88,16 +82,13 @@ impl Questions {
             Ok(Err(_)) | Err(_) => Answer::No,
         };
         if answer != Answer::Once {
-            self.memory()
-                .insert((question.host.clone(), question.port), answer);
+            self.memory().insert((question.host.clone(), question.port), answer);
         }
         Some(answer)
     }
 
     fn remembered(&self, question: &Question) -> Option<Answer> {
-        self.memory()
-            .get(&(question.host.clone(), question.port))
-            .copied()
+        self.memory().get(&(question.host.clone(), question.port)).copied()
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<(Host, u16), Answer>> {

@@ -65,8 +65,7 @@ fn hello_of_records(received: &[u8]) -> Result<Option<ClientHello>, Malformed> {
         };
         let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
         // An empty record would be a way to keep the reader busy; RFC 8446 §5.1 forbids it for handshakes.
-        if header[0] != HANDSHAKE_RECORD || header[1] != 3 || length == 0 || length > LARGEST_RECORD
-        {
+        if header[0] != HANDSHAKE_RECORD || header[1] != 3 || length == 0 || length > LARGEST_RECORD {
             return Err(Malformed);
         }
         let (fragment, after) = after.split_at(length.min(after.len()));
@@ -103,10 +102,7 @@ fn parse_body(body: &[u8]) -> Result<ClientHello, Malformed> {
     if suites.is_empty() || suites.len() % 2 != 0 || body.take_u8_length()?.0.is_empty() {
         return Err(Malformed);
     }
-    let mut hello = ClientHello {
-        server_name: None,
-        encrypted: false,
-    };
+    let mut hello = ClientHello { server_name: None, encrypted: false };
     // TLS 1.2 and older allow a hello without extensions.
     if body.0.is_empty() {
         return Ok(hello);
@@ -163,8 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take_u16(&mut self) -> Result<u16, Malformed> {
-        self.take(2)
-            .map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
+        self.take(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
     fn take_u8_length(&mut self) -> Result<Reader<'a>, Malformed> {
@@ -178,10 +173,6 @@ impl<'a> Reader<'a> {
     }
 
     fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }

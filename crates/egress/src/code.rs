@@ -128,27 +128,17 @@ impl Code {
         match self {
             Self::HostNotAllowed => "no rule of this run allows the host",
             Self::PortNotAllowed => "the host is allowed, but not on this port",
-            Self::HostDenied => {
-                "a deny rule names the host or its address, and deny wins over every allow rule"
-            }
-            Self::HostMalformed => {
-                "the host is not written in a form that can be compared with a rule"
-            }
-            Self::HostMismatch => {
-                "the request names two different hosts (its target and its Host header)"
-            }
+            Self::HostDenied => "a deny rule names the host or its address, and deny wins over every allow rule",
+            Self::HostMalformed => "the host is not written in a form that can be compared with a rule",
+            Self::HostMismatch => "the request names two different hosts (its target and its Host header)",
             Self::AskRefused => "a person was asked about the host and did not allow it",
             Self::Address(class) => class.explanation(),
-            Self::AddressUnknown => {
-                "the address was not handed out by the resolver of this run; connect by name"
-            }
+            Self::AddressUnknown => "the address was not handed out by the resolver of this run; connect by name",
             Self::NameNotFound => "the name does not exist",
             Self::NameResolutionFailed => "the name could not be resolved",
             Self::NameResolutionTimeout => "the resolver did not answer in time",
             Self::DnsMalformed => "the DNS message is not a single plain question",
-            Self::DnsExhausted => {
-                "the run asked for more different names than the resolver may answer"
-            }
+            Self::DnsExhausted => "the run asked for more different names than the resolver may answer",
             Self::ConnectRefused => "the server refused the connection",
             Self::ConnectTimeout => "the server did not answer in time",
             Self::ConnectFailed => "the server could not be reached",
@@ -157,38 +147,26 @@ impl Code {
             Self::ServerMalformed => "the server's answer is not valid HTTP/1 or ended early",
             Self::UpstreamFailed => "the upstream proxy of the policy could not be reached",
             Self::UpstreamRefused => "the upstream proxy of the policy did not open the tunnel",
-            Self::TlsNameMissing => {
-                "the TLS ClientHello carries no server name, so that the host cannot be verified"
-            }
-            Self::TlsNameMismatch => {
-                "the TLS ClientHello names another server than the connection was opened for"
-            }
+            Self::TlsNameMissing => "the TLS ClientHello carries no server name, so that the host cannot be verified",
+            Self::TlsNameMismatch => "the TLS ClientHello names another server than the connection was opened for",
             Self::TlsEchNameMismatch => {
                 "the TLS ClientHello is encrypted (ECH) and its outer name is not the host that was asked for; \
                  turn ECH off in the client"
             }
-            Self::TlsExpected => {
-                "the port is a TLS port, and the connection does not start with TLS"
-            }
+            Self::TlsExpected => "the port is a TLS port, and the connection does not start with TLS",
             Self::TlsMalformed => "the TLS ClientHello cannot be read",
             Self::TlsHelloTimeout => "the TLS ClientHello did not arrive in time",
             Self::RequestMalformed => "the request is not valid HTTP/1.1",
             Self::RequestHeadTooLarge => "the request head is larger than the limit",
             Self::RequestHeadTimeout => "the request head did not arrive in time",
-            Self::RequestNotForProxy => {
-                "this is a proxy: send CONNECT or a request with an absolute http:// URL"
-            }
+            Self::RequestNotForProxy => "this is a proxy: send CONNECT or a request with an absolute http:// URL",
             Self::SchemeUnsupported => {
                 "only http:// can be requested in absolute form; use CONNECT for everything else"
             }
-            Self::SocksMalformed => {
-                "the SOCKS message cannot be read; SOCKS version 5 is spoken here"
-            }
+            Self::SocksMalformed => "the SOCKS message cannot be read; SOCKS version 5 is spoken here",
             Self::SocksTimeout => "the SOCKS message did not arrive in time",
             Self::SocksCommandUnsupported => "only the SOCKS command CONNECT is spoken here",
-            Self::SocksMethodUnsupported => {
-                "only the SOCKS method `no authentication` is spoken here"
-            }
+            Self::SocksMethodUnsupported => "only the SOCKS method `no authentication` is spoken here",
             Self::TooManyConnections => "the run has reached its limit of open connections",
             Self::DescriptorsExhausted => "the supervisor has no file descriptors left",
             Self::IdleTimeout => "nothing moved on the connection for too long",
@@ -199,10 +177,7 @@ impl Code {
 
     /// Every code, for documentation and for reading codes back.
     pub fn all() -> impl Iterator<Item = Self> {
-        PLAIN
-            .iter()
-            .copied()
-            .chain(AddressClass::ALL.iter().copied().map(Self::Address))
+        PLAIN.iter().copied().chain(AddressClass::ALL.iter().copied().map(Self::Address))
     }
 
     /// Text, HTTP status, SOCKS reply.
@@ -263,9 +238,7 @@ impl FromStr for Code {
     type Err = UnknownCode;
 
     fn from_str(text: &str) -> Result<Self, UnknownCode> {
-        Self::all()
-            .find(|code| code.as_str() == text)
-            .ok_or(UnknownCode)
+        Self::all().find(|code| code.as_str() == text).ok_or(UnknownCode)
     }
 }
 
@@ -343,11 +316,7 @@ mod tests {
         assert_eq!(texts.len(), Code::all().count());
         for code in Code::all() {
             assert_eq!(code.as_str().parse(), Ok(code));
-            assert!(
-                code.as_str()
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            );
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
         }
         assert_eq!("allowed".parse::<Code>(), Err(UnknownCode));
     }

@@ -31,12 +31,7 @@ pub(crate) struct Opened {
 
 impl Connection {
     pub(crate) fn new(session: Arc<Session>, number: u64) -> Self {
-        Self {
-            session,
-            number,
-            meter: Arc::default(),
-            ended: Mutex::new(Err(Code::Shutdown)),
-        }
+        Self { session, number, meter: Arc::default(), ended: Mutex::new(Err(Code::Shutdown)) }
     }
 
     /// Decides about a host for a connection that is open already (the next request on it), and reports it.
@@ -46,35 +41,17 @@ impl Connection {
     }
 
     /// Decides about a host, connects to it, and reports both.
-    pub(crate) async fn open(
-        &self,
-        protocol: Protocol,
-        target: &Target,
-    ) -> Result<Opened, Refusal> {
+    pub(crate) async fn open(&self, protocol: Protocol, target: &Target) -> Result<Opened, Refusal> {
         let session = &self.session;
         let opened = async {
             let permit = session.judge(protocol, target).await?;
-            let upstream = session
-                .upstream
-                .as_ref()
-                .filter(|_| !stays_near(&target.host));
+            let upstream = session.upstream.as_ref().filter(|_| !stays_near(&target.host));
             let (opened, address) = match upstream {
-                Some(proxy) => (
-                    crate::http::tunnel_through(session, proxy, target).await?,
-                    None,
-                ),
+                Some(proxy) => (crate::http::tunnel_through(session, proxy, target).await?, None),
                 None => {
-                    let (stream, address) = session
-                        .reach(target)
-                        .await
-                        .map_err(|judged| judged.after(permit.rule.clone()))?;
-                    (
-                        Opened {
-                            stream,
-                            early: Vec::new(),
-                        },
-                        Some(address.ip()),
-                    )
+                    let (stream, address) =
+                        session.reach(target).await.map_err(|judged| judged.after(permit.rule.clone()))?;
+                    (Opened { stream, early: Vec::new() }, Some(address.ip()))
                 }
             };
             Ok((permit, opened, address))
@@ -102,10 +79,7 @@ impl Connection {
             pipes: &session.pipes,
             meter: &self.meter,
         };
-        let early = Early {
-            from_client: early,
-            from_server: server.early,
-        };
+        let early = Early { from_client: early, from_server: server.early };
         let ended = Box::pin(tunnel.relay(client, server.stream, early)).await;
         if let Err(code) = ended
             && is_late_refusal(code)
@@ -117,12 +91,7 @@ impl Connection {
 
     /// Reports a refusal that no decision about a host led to.
     pub(crate) fn refused(&self, protocol: Protocol, host: &str, port: u16, code: Code) -> Refusal {
-        let refusal = Refusal {
-            code,
-            host: printable(host),
-            port,
-            rule: None,
-        };
+        let refusal = Refusal { code, host: printable(host), port, rule: None };
         self.report(protocol, &refusal, Verdict::Refused, None);
         refusal
     }
@@ -153,35 +122,16 @@ impl Connection {
                 }));
                 Ok(value)
             }
-            Err(Judged {
-                code,
-                rule,
-                address,
-            }) => {
-                let refusal = Refusal {
-                    code,
-                    host,
-                    port: target.port,
-                    rule,
-                };
-                let verdict = if is_failure(code) {
-                    Verdict::Failed
-                } else {
-                    Verdict::Refused
-                };
+            Err(Judged { code, rule, address }) => {
+                let refusal = Refusal { code, host, port: target.port, rule };
+                let verdict = if is_failure(code) { Verdict::Failed } else { Verdict::Refused };
                 self.report(protocol, &refusal, verdict, address);
                 Err(refusal)
             }
         }
     }
 
-    fn report(
-        &self,
-        protocol: Protocol,
-        refusal: &Refusal,
-        verdict: Verdict,
-        address: Option<IpAddr>,
-    ) {
+    fn report(&self, protocol: Protocol, refusal: &Refusal, verdict: Verdict, address: Option<IpAddr>) {
         self.session.report(&Event::Decision(Decision {
             connection: self.number,
             protocol,
@@ -198,21 +148,9 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.session.open.fetch_sub(1, Ordering::Relaxed);
-        let code = self
-            .ended
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .err();
-        let (up, down) = (
-            self.meter.up.load(Ordering::Relaxed),
-            self.meter.down.load(Ordering::Relaxed),
-        );
-        let closed = Closed {
-            connection: self.number,
-            bytes_up: up,
-            bytes_down: down,
-            code,
-        };
+        let code = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner).err();
+        let (up, down) = (self.meter.up.load(Ordering::Relaxed), self.meter.down.load(Ordering::Relaxed));
+        let closed = Closed { connection: self.number, bytes_up: up, bytes_down: down, code };
         self.session.report(&Event::Closed(closed));
     }
 }

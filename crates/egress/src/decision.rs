@@ -47,45 +47,25 @@ impl Rules {
     ///
     /// # Errors
     /// The denial, with the deciding rule where there is one.
-    pub fn judge_host(
-        &self,
-        host: &Host,
-        port: u16,
-        own: &[IpAddr],
-    ) -> Result<Permit<'_>, Denial<'_>> {
+    pub fn judge_host(&self, host: &Host, port: u16, own: &[IpAddr]) -> Result<Permit<'_>, Denial<'_>> {
         self.judge_denied(host, port)?;
         let class = host.ip().and_then(|address| AddressClass::of(address, own));
         if let Some(class) = class {
             return match self.literal_rule(host, port) {
                 Some(rule) if class.may_be_ruled() => Ok(Permit { rule }),
-                _ => Err(Denial {
-                    code: Code::Address(class),
-                    rule: None,
-                    address: host.ip(),
-                }),
+                _ => Err(Denial { code: Code::Address(class), rule: None, address: host.ip() }),
             };
         }
-        if let Some(rule) = self
-            .allow
-            .iter()
-            .find(|rule| rule.value.matches(host, port))
-        {
+        if let Some(rule) = self.allow.iter().find(|rule| rule.value.matches(host, port)) {
             // `localhost` is the name of an address, and a name rule that happens to cover it (`*`) does not open that.
             return match self.literal_rule(host, port) {
-                None if is_localhost(host) => Err(Denial {
-                    code: Code::Address(AddressClass::Loopback),
-                    rule: None,
-                    address: None,
-                }),
-                literal => Ok(Permit {
-                    rule: literal.unwrap_or(rule),
-                }),
+                None if is_localhost(host) => {
+                    Err(Denial { code: Code::Address(AddressClass::Loopback), rule: None, address: None })
+                }
+                literal => Ok(Permit { rule: literal.unwrap_or(rule) }),
             };
         }
-        let named = self
-            .allow
-            .iter()
-            .any(|rule| rule.value.pattern.matches(host));
+        let named = self.allow.iter().any(|rule| rule.value.pattern.matches(host));
         let code = if named {
             Code::PortNotAllowed
         } else if is_localhost(host) {
@@ -93,39 +73,23 @@ impl Rules {
         } else {
             Code::HostNotAllowed
         };
-        Err(Denial {
-            code,
-            rule: None,
-            address: host.ip(),
-        })
+        Err(Denial { code, rule: None, address: host.ip() })
     }
 
     /// Decides about every address that an allowed host resolved to.
     ///
     /// # Errors
     /// The first address that refuses the host.
-    pub fn judge_addresses(
-        &self,
-        port: u16,
-        addresses: &[IpAddr],
-        own: &[IpAddr],
-    ) -> Result<(), Denial<'_>> {
+    pub fn judge_addresses(&self, port: u16, addresses: &[IpAddr], own: &[IpAddr]) -> Result<(), Denial<'_>> {
         for &address in addresses {
             // The raw form first: `Host` folds the v4-mapped form away, and no resolver has a reason to answer with one.
             let class = AddressClass::of(address, own);
             let literal = Host::from(address);
-            self.judge_denied(&literal, port).map_err(|denial| Denial {
-                address: Some(address),
-                ..denial
-            })?;
+            self.judge_denied(&literal, port).map_err(|denial| Denial { address: Some(address), ..denial })?;
             if let Some(class) = class
                 && (!class.may_be_ruled() || self.literal_rule(&literal, port).is_none())
             {
-                return Err(Denial {
-                    code: Code::Address(class),
-                    rule: None,
-                    address: Some(address),
-                });
+                return Err(Denial { code: Code::Address(class), rule: None, address: Some(address) });
             }
         }
         Ok(())
@@ -134,15 +98,8 @@ impl Rules {
     /// Whether the name may be connected to on some port, so that the stub resolver answers it.
     pub fn names(&self, name: &DomainName) -> bool {
         let host = Host::Name(name.clone());
-        let refused = self
-            .deny
-            .iter()
-            .any(|rule| rule.value.ports == Ports::All && rule.value.pattern.matches(&host));
-        !refused
-            && self
-                .allow
-                .iter()
-                .any(|rule| rule.value.pattern.matches(&host))
+        let refused = self.deny.iter().any(|rule| rule.value.ports == Ports::All && rule.value.pattern.matches(&host));
+        !refused && self.allow.iter().any(|rule| rule.value.pattern.matches(&host))
     }
 
     /// The ports on which transparent connections are to be accepted, sorted. Rules for all ports contribute none: a listener
@@ -191,11 +148,7 @@ impl Rules {
             rule.value.ports.contain(port) && (localhost || rule.value.pattern.matches(host))
         };
         match self.deny.iter().find(denies) {
-            Some(rule) => Err(Denial {
-                code: Code::HostDenied,
-                rule: Some(rule),
-                address: host.ip(),
-            }),
+            Some(rule) => Err(Denial { code: Code::HostDenied, rule: Some(rule), address: host.ip() }),
             None => Ok(()),
         }
     }
@@ -227,10 +180,7 @@ impl Denial<'_> {
 }
 
 /// What `localhost` resolves to, without asking anyone (RFC 6761 §6.3). IPv4 first: more services listen there.
-pub(crate) const LOCALHOST_ADDRESSES: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
+pub(crate) const LOCALHOST_ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 const LOCALHOST: &str = "localhost";
 
@@ -244,6 +194,5 @@ fn is_localhost_pattern(pattern: &HostPattern) -> bool {
 
 /// 127.0.0.1 and `::1`: what a `localhost` rule stands for. The rest of 127.0.0.0/8 needs its own literal.
 fn loopback_literal(host: &Host) -> bool {
-    host.ip()
-        .is_some_and(|address| LOCALHOST_ADDRESSES.contains(&address))
+    host.ip().is_some_and(|address| LOCALHOST_ADDRESSES.contains(&address))
 }

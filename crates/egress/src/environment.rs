@@ -20,11 +20,7 @@ pub struct Endpoint {
 pub fn proxy_environment(endpoint: &Endpoint) -> Vec<(String, String)> {
     let address = endpoint.address;
     let url = format!("http://{address}");
-    let direct = if endpoint.own_loopback {
-        "localhost,127.0.0.1,::1"
-    } else {
-        ""
-    };
+    let direct = if endpoint.own_loopback { "localhost,127.0.0.1,::1" } else { "" };
     let mut variables = Vec::new();
     let mut set = |name: &str, value: &str| variables.push((name.to_owned(), value.to_owned()));
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
@@ -55,11 +51,7 @@ pub fn proxy_environment(endpoint: &Endpoint) -> Vec<(String, String)> {
 /// Java reads no proxy variable. `nonProxyHosts` has a default that must be replaced either way.
 fn java_options(endpoint: &Endpoint) -> String {
     let (host, port) = (endpoint.address.ip(), endpoint.address.port());
-    let direct = if endpoint.own_loopback {
-        "localhost|127.*|[::1]"
-    } else {
-        ""
-    };
+    let direct = if endpoint.own_loopback { "localhost|127.*|[::1]" } else { "" };
     format!(
         "-Dhttp.proxyHost={host} -Dhttp.proxyPort={port} -Dhttps.proxyHost={host} -Dhttps.proxyPort={port} \
          -Dhttp.nonProxyHosts={direct}"
@@ -81,26 +73,13 @@ mod tests {
     #[test]
     fn tools_go_around_the_proxy_only_where_the_loopback_is_the_runs_own() {
         let address = "127.0.0.1:3128".parse().unwrap();
-        let shared = Endpoint {
-            address,
-            own_loopback: false,
-        };
-        let own = Endpoint {
-            address,
-            own_loopback: true,
-        };
+        let shared = Endpoint { address, own_loopback: false };
+        let own = Endpoint { address, own_loopback: true };
         assert_eq!(value(shared, "NO_PROXY"), "");
         assert_eq!(value(shared, "no_proxy"), "");
         assert!(value(shared, "JAVA_TOOL_OPTIONS").ends_with("-Dhttp.nonProxyHosts="));
         assert_eq!(value(own, "NO_PROXY"), "localhost,127.0.0.1,::1");
-        for name in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-        ] {
+        for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
             assert_eq!(value(shared, name), "http://127.0.0.1:3128");
         }
     }

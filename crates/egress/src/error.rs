@@ -15,9 +15,7 @@ pub enum EgressError {
         source: io::Error,
     },
     /// The event loop cannot be created.
-    #[error(
-        "cannot create the event loop of the proxy: {0}; raise the limit of open files (ulimit -n)"
-    )]
+    #[error("cannot create the event loop of the proxy: {0}; raise the limit of open files (ulimit -n)")]
     Runtime(io::Error),
     /// The thread cannot be started.
     #[error("cannot start the thread of the proxy: {0}; raise the limit of processes (ulimit -u)")]

@@ -17,10 +17,9 @@ pub fn client_hello(input: &[u8]) {
         if let Some(part) = input.get(..cut) {
             match read_client_hello(part, 1 << 16) {
                 Progress::Incomplete => {}
-                decided => assert!(
-                    decided == whole || matches!(whole, Progress::Malformed),
-                    "{decided:?} then {whole:?}"
-                ),
+                decided => {
+                    assert!(decided == whole || matches!(whole, Progress::Malformed), "{decided:?} then {whole:?}")
+                }
             }
         }
     }
@@ -71,11 +70,7 @@ pub fn host_pattern(input: &[u8]) {
     };
     if let Ok(host) = Host::parse(text) {
         assert_eq!(Host::parse(&host.to_string()), Ok(host.clone()));
-        assert!(
-            host.to_string()
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase())
-        );
+        assert!(host.to_string().bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()));
     }
     if let Ok(rule) = text.parse::<HostRule>() {
         assert_eq!(rule.to_string().parse(), Ok(rule.clone()));

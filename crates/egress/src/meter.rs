@@ -50,9 +50,7 @@ impl Meter {
     }
 
     fn total(&self) -> u64 {
-        self.up
-            .load(Ordering::Relaxed)
-            .wrapping_add(self.down.load(Ordering::Relaxed))
+        self.up.load(Ordering::Relaxed).wrapping_add(self.down.load(Ordering::Relaxed))
     }
 }
 
@@ -69,11 +67,7 @@ pub(crate) struct Metered {
 
 impl Metered {
     pub(crate) fn new(stream: TcpStream, early: Vec<u8>, meter: Arc<Meter>) -> Self {
-        Self {
-            stream,
-            early,
-            meter,
-        }
+        Self { stream, early, meter }
     }
 
     /// The socket, and what of the early bytes was not read.
@@ -83,11 +77,7 @@ impl Metered {
 }
 
 impl AsyncRead for Metered {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.early.is_empty() {
             let count = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..count]);
@@ -97,19 +87,13 @@ impl AsyncRead for Metered {
         }
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.meter
-            .up
-            .fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        self.meter.up.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
         poll
     }
 }
 
 impl AsyncWrite for Metered {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.count_written(&poll);
         poll

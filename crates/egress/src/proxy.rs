@@ -94,9 +94,7 @@ impl Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy")
-            .field("rules", &self.session.rules)
-            .finish_non_exhaustive()
+        f.debug_struct("Proxy").field("rules", &self.session.rules).finish_non_exhaustive()
     }
 }
 
@@ -130,28 +128,19 @@ impl Builder {
     /// The upstream resolves names, so that address rules cannot be verified for names any more: a plan has to say so.
     #[must_use]
     pub fn upstream(self, upstream: UpstreamProxy) -> Self {
-        Self {
-            upstream: Some(upstream),
-            ..self
-        }
+        Self { upstream: Some(upstream), ..self }
     }
 
     /// Someone to ask about hosts that no rule names.
     #[must_use]
     pub fn ask(self, ask: Arc<dyn Ask>) -> Self {
-        Self {
-            ask: Some(ask),
-            ..self
-        }
+        Self { ask: Some(ask), ..self }
     }
 
     /// A receiver of every event.
     #[must_use]
     pub fn events(self, events: Arc<dyn Events>) -> Self {
-        Self {
-            events: Some(events),
-            ..self
-        }
+        Self { events: Some(events), ..self }
     }
 
     /// A listener for proxy clients: HTTP and SOCKS5.
@@ -172,8 +161,7 @@ impl Builder {
     #[must_use]
     pub fn answer_names(mut self, udp: StdUdpSocket, tcp: Option<StdTcpListener>) -> Self {
         self.resolvers.push(udp);
-        self.listeners
-            .extend(tcp.map(|listener| (listener, Role::Dns)));
+        self.listeners.extend(tcp.map(|listener| (listener, Role::Dns)));
         self
     }
 
@@ -191,20 +179,9 @@ impl Builder {
             .map_err(EgressError::Runtime)?;
         let sockets = {
             let _entered = runtime.enter();
-            let listeners = self
-                .listeners
-                .into_iter()
-                .map(register_listener)
-                .collect::<Result<Vec<_>, _>>()?;
-            let resolvers = self
-                .resolvers
-                .into_iter()
-                .map(register_udp)
-                .collect::<Result<Vec<_>, _>>()?;
-            Sockets {
-                listeners,
-                resolvers,
-            }
+            let listeners = self.listeners.into_iter().map(register_listener).collect::<Result<Vec<_>, _>>()?;
+            let resolvers = self.resolvers.into_iter().map(register_udp).collect::<Result<Vec<_>, _>>()?;
+            Sockets { listeners, resolvers }
         };
         let session = Arc::new(Session {
             questions: Questions::new(self.ask, self.limits.ask_time, self.limits.questions),
@@ -226,20 +203,13 @@ impl Builder {
             .name("ringfence-egress".to_owned())
             .spawn(move || serve(runtime, shared, sockets, stopped))
             .map_err(EgressError::Thread)?;
-        Ok(Proxy {
-            session,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Proxy { session, stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("rules", &self.rules)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("Builder").field("rules", &self.rules).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -248,26 +218,16 @@ struct Sockets {
     resolvers: Vec<UdpSocket>,
 }
 
-fn register_listener(
-    (listener, role): (StdTcpListener, Role),
-) -> Result<(TcpListener, Role), EgressError> {
-    let failed = |source| EgressError::Socket {
-        role: role.name(),
-        source,
-    };
+fn register_listener((listener, role): (StdTcpListener, Role)) -> Result<(TcpListener, Role), EgressError> {
+    let failed = |source| EgressError::Socket { role: role.name(), source };
     listener.set_nonblocking(true).map_err(failed)?;
     // Inherited by accepted sockets on Linux (tcp(7)), which spares a call for each.
-    SockRef::from(&listener)
-        .set_tcp_nodelay(true)
-        .map_err(failed)?;
+    SockRef::from(&listener).set_tcp_nodelay(true).map_err(failed)?;
     Ok((TcpListener::from_std(listener).map_err(failed)?, role))
 }
 
 fn register_udp(socket: StdUdpSocket) -> Result<UdpSocket, EgressError> {
-    let failed = |source| EgressError::Socket {
-        role: "resolver",
-        source,
-    };
+    let failed = |source| EgressError::Socket { role: "resolver", source };
     socket.set_nonblocking(true).map_err(failed)?;
     UdpSocket::from_std(socket).map_err(failed)
 }
@@ -282,12 +242,7 @@ impl Role {
     }
 }
 
-fn serve(
-    runtime: Runtime,
-    session: Arc<Session>,
-    sockets: Sockets,
-    stopped: oneshot::Receiver<()>,
-) {
+fn serve(runtime: Runtime, session: Arc<Session>, sockets: Sockets, stopped: oneshot::Receiver<()>) {
     runtime.block_on(async {
         for (listener, role) in sockets.listeners {
             tokio::spawn(accept(Arc::clone(&session), listener, role));
@@ -311,16 +266,12 @@ async fn accept(session: Arc<Session>, listener: TcpListener, role: Role) {
                     tokio::spawn(handle(Arc::new(connection), client, role));
                 }
                 None => {
-                    session.report(&Event::Fault {
-                        code: Code::TooManyConnections,
-                    });
+                    session.report(&Event::Fault { code: Code::TooManyConnections });
                     reset(&client);
                 }
             },
             Err(error) if is_descriptors_exhausted(&error) => {
-                session.report(&Event::Fault {
-                    code: Code::DescriptorsExhausted,
-                });
+                session.report(&Event::Fault { code: Code::DescriptorsExhausted });
                 // A client that is not accepted would hang; with a descriptor kept for this it is told instead.
                 if !spare.turn_away(&listener) {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -349,9 +300,7 @@ async fn handle(connection: Arc<Connection>, client: TcpStream, role: Role) {
                 (Err(_), _) => connection.end(Err(Code::RequestHeadTimeout)),
                 (Ok(Err(_)), _) => connection.end(Err(Code::ClientReset)),
                 (Ok(Ok(())), None) => connection.end(Ok(())),
-                (Ok(Ok(())), Some(&socks5::VERSION)) => {
-                    Box::pin(socks::serve(connection, client, early)).await
-                }
+                (Ok(Ok(())), Some(&socks5::VERSION)) => Box::pin(socks::serve(connection, client, early)).await,
                 // SOCKS4, which sends addresses only.
                 (Ok(Ok(())), Some(4)) => {
                     connection.refused(Protocol::Socks, "", 0, Code::SocksMalformed);
@@ -379,9 +328,7 @@ impl Spare {
     /// Whether a client was turned away.
     fn turn_away(&mut self, listener: &TcpListener) -> bool {
         let freed = self.0.take().is_some();
-        let client = freed
-            .then(|| SockRef::from(listener).accept().ok())
-            .flatten();
+        let client = freed.then(|| SockRef::from(listener).accept().ok()).flatten();
         let told = client.is_some();
         if let Some((client, _)) = client {
             let _ = client.set_linger(Some(Duration::ZERO));

@@ -23,26 +23,14 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// What a person or a model reads: what was refused, why, and what would allow it.
     pub(crate) fn message(&self) -> String {
-        let Self {
-            code,
-            host,
-            port,
-            rule,
-        } = self;
+        let Self { code, host, port, rule } = self;
         let what = match (host.as_str(), port) {
             ("", _) => "this request".to_owned(),
             (host, 0) => host.to_owned(),
             (host, port) => format!("{host}:{port}"),
         };
-        let outcome = if is_failure(*code) {
-            "could not connect to"
-        } else {
-            "refused"
-        };
-        let mut message = format!(
-            "ringfence {outcome} {what} [{code}]: {}.\n",
-            code.explanation()
-        );
+        let outcome = if is_failure(*code) { "could not connect to" } else { "refused" };
+        let mut message = format!("ringfence {outcome} {what} [{code}]: {}.\n", code.explanation());
         if let Some(origin) = rule {
             message += &format!("The deciding rule: {origin}.\n");
         }
@@ -71,41 +59,26 @@ pub(crate) struct Judged {
 impl Judged {
     /// A host that a rule allowed and that failed afterwards names that rule, unless another one refused it.
     pub(crate) fn after(self, permitting: Option<Origin>) -> Self {
-        let rule = if is_failure(self.code) {
-            permitting
-        } else {
-            self.rule
-        };
+        let rule = if is_failure(self.code) { permitting } else { self.rule };
         Self { rule, ..self }
     }
 }
 
 impl From<Code> for Judged {
     fn from(code: Code) -> Self {
-        Self {
-            code,
-            rule: None,
-            address: None,
-        }
+        Self { code, rule: None, address: None }
     }
 }
 
 impl From<Denial<'_>> for Judged {
     fn from(denial: Denial<'_>) -> Self {
-        Self {
-            code: denial.code,
-            rule: denial.origin().cloned(),
-            address: denial.address,
-        }
+        Self { code: denial.code, rule: denial.origin().cloned(), address: denial.address }
     }
 }
 
 /// What text from a client may become in an event: short, on one line, ASCII.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .take(255)
-        .flat_map(char::escape_default)
-        .collect()
+    text.chars().take(255).flat_map(char::escape_default).collect()
 }
 
 /// The host was allowed, and something else went wrong.

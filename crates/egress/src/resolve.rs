@@ -31,10 +31,7 @@ impl Resolver for SystemResolver {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let mut seen = HashSet::new();
-            Ok(found
-                .map(|address| address.ip())
-                .filter(|address| seen.insert(*address))
-                .collect())
+            Ok(found.map(|address| address.ip()).filter(|address| seen.insert(*address)).collect())
         })
     }
 }
@@ -61,10 +58,7 @@ impl OwnAddresses for SystemInterfaces {
                 // Without a listing the last one holds; the ranges that are refused anyway do not depend on it.
                 let addresses = match if_addrs::get_if_addrs() {
                     Ok(interfaces) => interfaces.iter().map(if_addrs::Interface::ip).collect(),
-                    Err(_) => read
-                        .take()
-                        .map(|(_, addresses)| addresses)
-                        .unwrap_or_default(),
+                    Err(_) => read.take().map(|(_, addresses)| addresses).unwrap_or_default(),
                 };
                 *read = Some((Instant::now(), addresses.clone()));
                 addresses

@@ -72,39 +72,22 @@ impl Session {
     }
 
     /// The first half of the decision: rules and, where no rule names the host, a person.
-    pub(crate) async fn judge(
-        &self,
-        protocol: Protocol,
-        target: &Target,
-    ) -> Result<Permitted, Judged> {
+    pub(crate) async fn judge(&self, protocol: Protocol, target: &Target) -> Result<Permitted, Judged> {
         let own = self.own_addresses(target.host.ip().as_slice());
         let denial = match self.rules.judge_host(&target.host, target.port, &own) {
             Ok(permit) => {
-                return Ok(Permitted {
-                    verdict: Verdict::Allowed,
-                    rule: Some(permit.rule.origin.clone()),
-                });
+                return Ok(Permitted { verdict: Verdict::Allowed, rule: Some(permit.rule.origin.clone()) });
             }
             Err(denial) => denial,
         };
         if matches!(denial.code, Code::HostNotAllowed | Code::PortNotAllowed) {
-            let question = Question {
-                host: target.host.clone(),
-                port: target.port,
-                protocol,
-            };
+            let question = Question { host: target.host.clone(), port: target.port, protocol };
             match self.questions.answer(&question).await {
                 Some(Answer::Once | Answer::Run) => {
-                    return Ok(Permitted {
-                        verdict: Verdict::AllowedByAnswer,
-                        rule: None,
-                    });
+                    return Ok(Permitted { verdict: Verdict::AllowedByAnswer, rule: None });
                 }
                 Some(Answer::No) => {
-                    return Err(Judged {
-                        code: Code::AskRefused,
-                        ..Judged::from(denial)
-                    });
+                    return Err(Judged { code: Code::AskRefused, ..Judged::from(denial) });
                 }
                 None => {}
             }
@@ -120,9 +103,7 @@ impl Session {
         };
         let own = self.own_addresses(&addresses);
         self.rules.judge_addresses(target.port, &addresses, &own)?;
-        self.connect(&addresses, target.port)
-            .await
-            .map_err(Judged::from)
+        self.connect(&addresses, target.port).await.map_err(Judged::from)
     }
 
     pub(crate) async fn resolve(&self, host: &Host) -> Result<Vec<IpAddr>, Code> {
@@ -141,11 +122,7 @@ impl Session {
     }
 
     /// Tries the addresses in turn; each gets its share of the time that is left.
-    pub(crate) async fn connect(
-        &self,
-        addresses: &[IpAddr],
-        port: u16,
-    ) -> Result<(TcpStream, SocketAddr), Code> {
+    pub(crate) async fn connect(&self, addresses: &[IpAddr], port: u16) -> Result<(TcpStream, SocketAddr), Code> {
         let end = Instant::now() + self.limits.connect_time;
         let mut failure = Code::ConnectFailed;
         for (index, &address) in addresses.iter().enumerate() {
@@ -171,10 +148,7 @@ impl Session {
 
     /// Interfaces are listed only where an address could be this host's own: one that no other check refuses anyway.
     fn own_addresses(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
-        if addresses
-            .iter()
-            .any(|&address| AddressClass::of(address, &[]).is_none())
-        {
+        if addresses.iter().any(|&address| AddressClass::of(address, &[]).is_none()) {
             self.own.own_addresses()
         } else {
             Vec::new()
@@ -184,10 +158,7 @@ impl Session {
 
 /// Hosts that an upstream proxy must not be asked for: what is local to this machine or its network, by a literal rule.
 pub(crate) fn stays_near(host: &Host) -> bool {
-    is_localhost(host)
-        || host
-            .ip()
-            .is_some_and(|address| AddressClass::of(address, &[]).is_some())
+    is_localhost(host) || host.ip().is_some_and(|address| AddressClass::of(address, &[]).is_some())
 }
 
 fn code_of_resolving(error: &io::Error) -> Code {
@@ -211,9 +182,7 @@ fn code_of_connecting(error: &io::Error) -> Code {
 /// EMFILE and ENFILE; WSAEMFILE on Windows. The standard library has no kind for them.
 pub(crate) fn is_descriptors_exhausted(error: &io::Error) -> bool {
     let codes: &[i32] = if cfg!(windows) { &[10024] } else { &[23, 24] };
-    error
-        .raw_os_error()
-        .is_some_and(|code| codes.contains(&code))
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// How long a failing accept waits before it tries again.

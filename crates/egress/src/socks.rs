@@ -15,15 +15,9 @@ use crate::session::Target;
 use crate::socks5::{self, Destination};
 
 /// Serves a client until its tunnel ends. `received` is what it has sent already.
-pub(crate) async fn serve(
-    connection: Arc<Connection>,
-    mut client: TcpStream,
-    mut received: Vec<u8>,
-) {
+pub(crate) async fn serve(connection: Arc<Connection>, mut client: TcpStream, mut received: Vec<u8>) {
     let exchange = negotiate(&mut client, &mut received);
-    let negotiated = timeout(connection.session.limits.head_time, exchange)
-        .await
-        .unwrap_or(Err(Code::SocksTimeout));
+    let negotiated = timeout(connection.session.limits.head_time, exchange).await.unwrap_or(Err(Code::SocksTimeout));
     let (host, port) = match negotiated {
         Ok(Some(destination)) => destination,
         Ok(None) => return connection.end(Err(Code::ClientReset)),
@@ -36,38 +30,25 @@ pub(crate) async fn serve(
         Ok(host) if port != 0 => Target { host, port },
         host => {
             let text = host.as_ref().map_or_else(Clone::clone, Host::to_string);
-            let code = if host.is_ok() {
-                Code::SocksMalformed
-            } else {
-                Code::HostMalformed
-            };
+            let code = if host.is_ok() { Code::SocksMalformed } else { Code::HostMalformed };
             connection.refused(Protocol::Socks, &text, port, code);
             return refuse(&connection, client, code).await;
         }
     };
     let server = if target.port == HTTP_PORT {
-        connection
-            .admit(Protocol::Socks, &target)
-            .await
-            .map(|()| None)
+        connection.admit(Protocol::Socks, &target).await.map(|()| None)
     } else {
         connection.open(Protocol::Socks, &target).await.map(Some)
     };
     match server {
         Err(refusal) => refuse(&connection, client, refusal.code).await,
         Ok(server) => {
-            let bound = server
-                .as_ref()
-                .and_then(|server| server.stream.local_addr().ok());
+            let bound = server.as_ref().and_then(|server| server.stream.local_addr().ok());
             if client.write_all(&socks5::reply(None, bound)).await.is_err() {
                 return connection.end(Err(Code::ClientReset));
             }
             match server {
-                Some(server) => {
-                    connection
-                        .tunnel(Protocol::Socks, &target, client, received, server)
-                        .await
-                }
+                Some(server) => connection.tunnel(Protocol::Socks, &target, client, received, server).await,
                 None => http::serve(connection, client, received, Some(target)).await,
             }
         }
@@ -75,10 +56,7 @@ pub(crate) async fn serve(
 }
 
 /// Both exchanges up to the request; what follows it stays in `received`. `None` when the client left.
-async fn negotiate(
-    client: &mut TcpStream,
-    received: &mut Vec<u8>,
-) -> Result<Option<Destination>, Code> {
+async fn negotiate(client: &mut TcpStream, received: &mut Vec<u8>) -> Result<Option<Destination>, Code> {
     let taken = loop {
         if let Some(taken) = socks5::read_greeting(received)? {
             break taken;

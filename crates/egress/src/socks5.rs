@@ -22,9 +22,7 @@ pub(crate) fn read_greeting(received: &[u8]) -> Result<Option<usize>, Code> {
         [VERSION, 0, ..] => Err(Code::SocksMalformed),
         [VERSION, count, methods @ ..] => match methods.get(..usize::from(*count)) {
             None => Ok(None),
-            Some(offered) if offered.contains(&NO_AUTHENTICATION) => {
-                Ok(Some(2 + usize::from(*count)))
-            }
+            Some(offered) if offered.contains(&NO_AUTHENTICATION) => Ok(Some(2 + usize::from(*count))),
             Some(_) => Err(Code::SocksMethodUnsupported),
         },
         _ => Err(Code::SocksMalformed),
@@ -76,14 +74,7 @@ pub(crate) fn read_request(received: &[u8]) -> Result<Option<(Destination, usize
 
 /// The answer to the method selection: `no authentication`, or none that is acceptable.
 pub(crate) fn method_reply(accepted: bool) -> [u8; 2] {
-    [
-        VERSION,
-        if accepted {
-            NO_AUTHENTICATION
-        } else {
-            NO_ACCEPTABLE_METHOD
-        },
-    ]
+    [VERSION, if accepted { NO_AUTHENTICATION } else { NO_ACCEPTABLE_METHOD }]
 }
 
 /// The answer to a request: zero, or the reply code of the refusal; with the address that was connected to, where there is one.
@@ -113,7 +104,6 @@ const IPV6: u8 = 4;
 
 /// A name may also be an address in text form: many clients send what the user typed.
 fn host_of_name(bytes: &[u8]) -> Result<Host, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| String::from_utf8_lossy(bytes).into_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| String::from_utf8_lossy(bytes).into_owned())?;
     Host::parse(text).map_err(|_| text.to_owned())
 }

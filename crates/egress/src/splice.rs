@@ -10,10 +10,7 @@ pub(crate) use elsewhere::{Pipes, splice_all};
 pub(crate) const SPLICE_AFTER: u64 = 1 << 20;
 
 /// How a direction ended.
-#[cfg_attr(
-    not(target_os = "linux"),
-    expect(dead_code, reason = "nothing splices there")
-)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nothing splices there"))]
 pub(crate) enum Spliced {
     /// The source has ended, and everything was delivered.
     End,
@@ -55,20 +52,14 @@ mod linux {
     impl Pipes {
         /// A pipe, unless all are in use or there are no descriptors.
         pub(crate) fn take(&self) -> Option<Pipe<'_>> {
-            if self.unsupported.load(Ordering::Relaxed)
-                || self.used.load(Ordering::Relaxed) >= MOST_PIPES
-            {
+            if self.unsupported.load(Ordering::Relaxed) || self.used.load(Ordering::Relaxed) >= MOST_PIPES {
                 return None;
             }
             let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
             // Larger is faster, but an unprivileged user's pipes share a budget: the default size does, too.
             let _ = fcntl_setpipe_size(&write, PIPE_SIZE);
             self.used.fetch_add(1, Ordering::Relaxed);
-            Some(Pipe {
-                read,
-                write,
-                pipes: self,
-            })
+            Some(Pipe { read, write, pipes: self })
         }
     }
 
@@ -79,20 +70,14 @@ mod linux {
     }
 
     /// Moves everything from one socket to the other.
-    pub(crate) async fn splice_all(
-        pipe: Pipe<'_>,
-        from: &TcpStream,
-        to: &TcpStream,
-        moved: &AtomicU64,
-    ) -> Spliced {
+    pub(crate) async fn splice_all(pipe: Pipe<'_>, from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> Spliced {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let mut rounds = 0_u32;
         loop {
             if from.readable().await.is_err() {
                 return Spliced::ReadFailed;
             }
-            let fill =
-                || splice(from, None, &pipe.write, None, PIPE_SIZE, flags).map_err(io::Error::from);
+            let fill = || splice(from, None, &pipe.write, None, PIPE_SIZE, flags).map_err(io::Error::from);
             let mut left = match from.try_io(Interest::READABLE, fill) {
                 Ok(0) => return Spliced::End,
                 Ok(count) => count,
@@ -107,8 +92,7 @@ mod linux {
                 if to.writable().await.is_err() {
                     return Spliced::WriteFailed;
                 }
-                let drain =
-                    || splice(&pipe.read, None, to, None, left, flags).map_err(io::Error::from);
+                let drain = || splice(&pipe.read, None, to, None, left, flags).map_err(io::Error::from);
                 match to.try_io(Interest::WRITABLE, drain) {
                     Ok(count) => {
                         left -= count;
@@ -126,13 +110,8 @@ mod linux {
     }
 
     fn is_unsupported(error: &io::Error) -> bool {
-        let code = error
-            .raw_os_error()
-            .map(rustix::io::Errno::from_raw_os_error);
-        matches!(
-            code,
-            Some(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM)
-        )
+        let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        matches!(code, Some(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM))
     }
 
     /// All of them together stay far below what a user's pipes may hold (/proc/sys/fs/pipe-user-pages-soft, 64 MiB).
@@ -162,12 +141,7 @@ mod elsewhere {
         }
     }
 
-    pub(crate) async fn splice_all(
-        pipe: Pipe,
-        _: &TcpStream,
-        _: &TcpStream,
-        _: &AtomicU64,
-    ) -> Spliced {
+    pub(crate) async fn splice_all(pipe: Pipe, _: &TcpStream, _: &TcpStream, _: &AtomicU64) -> Spliced {
         match pipe {}
     }
 }

@@ -74,9 +74,7 @@ impl Summary {
     }
 
     fn add_blocked(&mut self, decision: &Decision, code: Code) {
-        let same = |row: &&mut Blocked| {
-            row.port == decision.port && row.code == code && row.host == decision.host
-        };
+        let same = |row: &&mut Blocked| row.port == decision.port && row.code == code && row.host == decision.host;
         if let Some(row) = self.blocked.iter_mut().find(same) {
             row.count += 1;
         } else if self.blocked.len() < ROWS {
@@ -99,12 +97,7 @@ impl Summary {
             row.count += count;
             row.failed += failed;
         } else if self.reached.len() < ROWS {
-            self.reached.push(Reached {
-                host: decision.host.clone(),
-                port: decision.port,
-                count,
-                failed,
-            });
+            self.reached.push(Reached { host: decision.host.clone(), port: decision.port, count, failed });
         } else {
             self.unlisted += 1;
         }
@@ -114,10 +107,7 @@ impl Summary {
 /// The flag that would allow the host, where a rule is all that is missing.
 pub(crate) fn flag(host: &str, port: u16, code: Code) -> Option<String> {
     // What is not in normal form cannot be a rule, and must not reach a shell either.
-    let host = code
-        .is_rule_missing()
-        .then(|| Host::parse(host).ok())
-        .flatten()?;
+    let host = code.is_rule_missing().then(|| Host::parse(host).ok()).flatten()?;
     Some(match port {
         0 | 80 | 443 => format!("--allow {}", shell_word(&host)),
         _ => format!("--allow {}", shell_word(&format_args!("{host}:{port}"))),
@@ -127,11 +117,7 @@ pub(crate) fn flag(host: &str, port: u16, code: Code) -> Option<String> {
 /// Brackets are a pattern to a shell.
 fn shell_word(word: &impl std::fmt::Display) -> String {
     let word = word.to_string();
-    if word.contains('[') {
-        format!("'{word}'")
-    } else {
-        word
-    }
+    if word.contains('[') { format!("'{word}'") } else { word }
 }
 
 /// Rows per list. A linear search over so few is cheaper than the connection it belongs to.
@@ -167,20 +153,11 @@ mod tests {
             refused("127.0.0.1", 5432, Code::Address(AddressClass::Loopback)),
             refused("bad.example", 443, Code::HostDenied),
             refused("x\\r\\n--allow *", 443, Code::HostMalformed),
-            Event::Closed(Closed {
-                connection: 1,
-                bytes_up: 3,
-                bytes_down: 4,
-                code: None,
-            }),
+            Event::Closed(Closed { connection: 1, bytes_up: 3, bytes_down: 4, code: None }),
         ] {
             summary.add(&event);
         }
-        let rows: Vec<_> = summary
-            .blocked
-            .iter()
-            .map(|row| (row.count, row.flag.as_deref()))
-            .collect();
+        let rows: Vec<_> = summary.blocked.iter().map(|row| (row.count, row.flag.as_deref())).collect();
         assert_eq!(
             rows,
             [
@@ -199,11 +176,7 @@ mod tests {
     fn a_run_that_asks_for_a_million_hosts_does_not_fill_the_memory() {
         let mut summary = Summary::default();
         for number in 0..2000 {
-            summary.add(&refused(
-                &format!("h{number}.example"),
-                443,
-                Code::HostNotAllowed,
-            ));
+            summary.add(&refused(&format!("h{number}.example"), 443, Code::HostNotAllowed));
         }
         assert_eq!(summary.blocked.len(), ROWS);
         assert_eq!(summary.unlisted, 2000 - ROWS as u64);

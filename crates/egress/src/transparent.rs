@@ -29,12 +29,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, client: TcpStream) {
         Ok(target) => target,
         Err(local) => {
             let code = Code::AddressUnknown;
-            connection.refused(
-                Protocol::Transparent,
-                &local.ip().to_string(),
-                local.port(),
-                code,
-            );
+            connection.refused(Protocol::Transparent, &local.ip().to_string(), local.port(), code);
             return refuse(code);
         }
     };
@@ -42,11 +37,7 @@ pub(crate) async fn serve(connection: Arc<Connection>, client: TcpStream) {
         return http::serve(connection, client, Vec::new(), Some(target)).await;
     }
     match connection.open(Protocol::Transparent, &target).await {
-        Ok(server) => {
-            connection
-                .tunnel(Protocol::Transparent, &target, client, Vec::new(), server)
-                .await
-        }
+        Ok(server) => connection.tunnel(Protocol::Transparent, &target, client, Vec::new(), server).await,
         Err(refusal) => refuse(refusal.code),
     }
 }
@@ -56,13 +47,8 @@ fn target_of(names: &AddressMap, local: SocketAddr) -> Result<Target, SocketAddr
     let host = match address {
         IpAddr::V4(v4) if AddressMap::contains(v4) => Host::Name(names.name(v4).ok_or(local)?),
         // A host name is what rules for it are written with; both spellings are judged alike.
-        address if address.is_loopback() => {
-            DomainName::parse("localhost").map_or(Host::from(address), Host::Name)
-        }
+        address if address.is_loopback() => DomainName::parse("localhost").map_or(Host::from(address), Host::Name),
         address => Host::from(address),
     };
-    Ok(Target {
-        host,
-        port: local.port(),
-    })
+    Ok(Target { host, port: local.port() })
 }

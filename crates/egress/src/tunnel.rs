@@ -38,12 +38,7 @@ impl Tunnel<'_> {
     ///
     /// # Errors
     /// Why it ended otherwise. Both connections are then closed in a way that neither side can take for a regular end.
-    pub(crate) async fn relay(
-        &self,
-        client: TcpStream,
-        server: TcpStream,
-        early: Early,
-    ) -> Result<(), Code> {
+    pub(crate) async fn relay(&self, client: TcpStream, server: TcpStream, early: Early) -> Result<(), Code> {
         let half_closed = AtomicBool::new(false);
         let up = Direction {
             from: &client,
@@ -86,18 +81,12 @@ impl Tunnel<'_> {
 
     /// Reads what the client sends first. Where that is TLS, its server name must be the host; on a TLS port it must be TLS.
     /// Gives back what was read, to be sent on.
-    async fn check_server_name(
-        &self,
-        client: &TcpStream,
-        mut received: Vec<u8>,
-    ) -> Result<Vec<u8>, Code> {
+    async fn check_server_name(&self, client: &TcpStream, mut received: Vec<u8>) -> Result<Vec<u8>, Code> {
         let required = is_tls_port(self.port);
         let limit = self.limits.hello_bytes;
         if !required {
             // Whoever speaks first on another port may take any time for it; only a hello that has begun must go on.
-            read_some(client, &mut received, limit)
-                .await
-                .map_err(|_| Code::ClientReset)?;
+            read_some(client, &mut received, limit).await.map_err(|_| Code::ClientReset)?;
             if received.is_empty() {
                 return Ok(received);
             }
@@ -107,8 +96,7 @@ impl Tunnel<'_> {
                 match read_client_hello(&received, limit) {
                     Progress::Complete(hello) => {
                         let name = hello.server_name.as_deref();
-                        return judge_server_name(self.host, name, hello.encrypted)
-                            .map(|()| received);
+                        return judge_server_name(self.host, name, hello.encrypted).map(|()| received);
                     }
                     Progress::NotTls if required => return Err(Code::TlsExpected),
                     Progress::NotTls => return Ok(received),
@@ -116,9 +104,7 @@ impl Tunnel<'_> {
                     Progress::Incomplete => {}
                 }
                 let before = received.len();
-                read_some(client, &mut received, limit)
-                    .await
-                    .map_err(|_| Code::ClientReset)?;
+                read_some(client, &mut received, limit).await.map_err(|_| Code::ClientReset)?;
                 match received.len() {
                     0 => return Ok(received), // it left without a word
                     now if now == before => return Err(Code::TlsMalformed),
@@ -126,19 +112,13 @@ impl Tunnel<'_> {
                 }
             }
         };
-        timeout(self.limits.hello_time, reading)
-            .await
-            .unwrap_or(Err(Code::TlsHelloTimeout))
+        timeout(self.limits.hello_time, reading).await.unwrap_or(Err(Code::TlsHelloTimeout))
     }
 }
 
 /// Whether the server name of a hello is that of the host. An address has no name that could be sent (RFC 6066 §3), so that a
 /// hello for one must carry none, or the address itself as some clients do.
-pub(crate) fn judge_server_name(
-    host: &Host,
-    name: Option<&str>,
-    encrypted: bool,
-) -> Result<(), Code> {
+pub(crate) fn judge_server_name(host: &Host, name: Option<&str>, encrypted: bool) -> Result<(), Code> {
     match (name, host) {
         (None, Host::V4(_) | Host::V6(_)) => Ok(()),
         (None, Host::Name(_)) => Err(Code::TlsNameMissing),
@@ -156,10 +136,7 @@ pub(crate) fn reset(stream: &TcpStream) {
 /// The ports where the client speaks TLS from the first byte (IANA's service names `https`, `smtps`, `nntps`, `ldaps`,
 /// `domain-s`, `ftps`, `telnets`, `imaps`, `pop3s`, `sips`, and the usual second HTTPS port).
 fn is_tls_port(port: u16) -> bool {
-    matches!(
-        port,
-        443 | 465 | 563 | 636 | 853 | 989 | 990 | 992 | 993 | 995 | 5061 | 8443
-    )
+    matches!(port, 443 | 465 | 563 | 636 | 853 | 989 | 990 | 992 | 993 | 995 | 5061 | 8443)
 }
 
 /// A client whose hello was refused gets a TLS alert, which it will show to its user; everyone else a reset.
@@ -302,11 +279,7 @@ fn read_ready(from: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> 
         let count = (&*SockRef::from(from)).read(buffer)?;
         read = Some(count);
         let drained = cfg!(target_os = "linux") && count > 0 && count < buffer.len();
-        if drained {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(())
-        }
+        if drained { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
@@ -315,11 +288,7 @@ fn read_ready(from: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> 
 }
 
 /// Reads what is there, waiting for the first byte; nothing at the end of the stream.
-pub(crate) async fn read_some(
-    from: &TcpStream,
-    received: &mut Vec<u8>,
-    limit: usize,
-) -> io::Result<()> {
+pub(crate) async fn read_some(from: &TcpStream, received: &mut Vec<u8>, limit: usize) -> io::Result<()> {
     loop {
         from.readable().await?;
         let room = limit.saturating_sub(received.len()).clamp(1, LARGEST_CHUNK);

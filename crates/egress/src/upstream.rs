@@ -17,20 +17,14 @@ pub struct UpstreamProxy {
 impl UpstreamProxy {
     /// An upstream that asks for no credentials.
     pub fn new(upstream: Upstream) -> Self {
-        Self {
-            upstream,
-            authorization: None,
-        }
+        Self { upstream, authorization: None }
     }
 
     /// With `user:password` for Basic authentication (RFC 7617).
     #[must_use]
     pub fn with_credentials(self, credentials: &str) -> Self {
         let encoded = base64::engine::general_purpose::STANDARD.encode(credentials);
-        Self {
-            authorization: Some(Zeroizing::new(format!("Basic {encoded}"))),
-            ..self
-        }
+        Self { authorization: Some(Zeroizing::new(format!("Basic {encoded}"))), ..self }
     }
 
     /// The value of `Proxy-Authorization`, marked so that nothing prints it.

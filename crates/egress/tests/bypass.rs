@@ -1,10 +1,6 @@
 //! The table of ways around the allowlist (`bypass.tsv`), each with the answer it must get.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -27,23 +23,11 @@ struct Row {
 
 fn rows(kinds: &[&str]) -> Vec<Row> {
     let table = include_str!("bypass.tsv");
-    let rows = table
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let rows = table.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let rows = rows.map(|(index, line)| {
         let mut columns = line.splitn(3, '\t');
-        let mut column = || {
-            columns
-                .next()
-                .unwrap_or_else(|| panic!("line {}: a column is missing", index + 1))
-        };
-        Row {
-            line: index + 1,
-            kind: column(),
-            expected: column(),
-            input: column(),
-        }
+        let mut column = || columns.next().unwrap_or_else(|| panic!("line {}: a column is missing", index + 1));
+        Row { line: index + 1, kind: column(), expected: column(), input: column() }
     });
     rows.filter(|row| kinds.contains(&row.kind)).collect()
 }
@@ -60,11 +44,7 @@ fn table_rules() -> Rules {
             "93.184.216.35:443",
             "[2606:4700::35]:443",
         ],
-        &[
-            "secret.wild.example",
-            "*.evil.wild.example",
-            "93.184.216.66",
-        ],
+        &["secret.wild.example", "*.evil.wild.example", "93.184.216.66"],
     )
 }
 
@@ -80,10 +60,7 @@ fn table_resolver() -> TestResolver {
         .with("denied-ip.wild.example", &["93.184.216.66"])
         .with("dead.wild.example", &["93.184.216.99"])
         .then("hang.wild.example", Answer::Never)
-        .then(
-            "broken.wild.example",
-            Answer::Error(std::io::ErrorKind::Other),
-        )
+        .then("broken.wild.example", Answer::Error(std::io::ErrorKind::Other))
 }
 
 fn unescape(text: &str) -> Vec<u8> {
@@ -119,36 +96,19 @@ fn check(kinds: &[&str], mut run: impl FnMut(&Row) -> String) {
     let mut wrong = Vec::new();
     for row in &rows {
         if row.expected != "allowed" && row.expected != "empty" {
-            assert!(
-                row.expected.parse::<Code>().is_ok(),
-                "line {}: {} is no code",
-                row.line,
-                row.expected
-            );
+            assert!(row.expected.parse::<Code>().is_ok(), "line {}: {} is no code", row.line, row.expected);
         }
         let got = run(row);
         if got != row.expected {
-            wrong.push(format!(
-                "line {}: {} expected {}, got {got}",
-                row.line, row.input, row.expected
-            ));
+            wrong.push(format!("line {}: {} expected {}, got {got}", row.line, row.input, row.expected));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} rows:\n{}",
-        wrong.len(),
-        rows.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     println!("{} rows of {kinds:?}", rows.len());
 }
 
 fn text<E>(decided: Result<(), E>, code: impl FnOnce(E) -> Code) -> String {
-    decided.map_or_else(
-        |error| code(error).as_str().to_owned(),
-        |()| "allowed".to_owned(),
-    )
+    decided.map_or_else(|error| code(error).as_str().to_owned(), |()| "allowed".to_owned())
 }
 
 #[test]
@@ -166,20 +126,13 @@ fn hosts_and_addresses_are_judged_as_the_table_says() {
             let (host, port) = input.rsplit_once(' ').unwrap();
             return match Host::parse(host) {
                 Err(_) => "host-malformed".to_owned(),
-                Ok(host) => text(
-                    rules
-                        .judge_host(&host, port.parse().unwrap(), &own)
-                        .map(drop),
-                    |denial| denial.code,
-                ),
+                Ok(host) => text(rules.judge_host(&host, port.parse().unwrap(), &own).map(drop), |denial| denial.code),
             };
         }
         let mut words = row.input.split(' ');
         let port = words.next().unwrap().parse().unwrap();
         let addresses: Vec<IpAddr> = words.map(|word| word.parse().unwrap()).collect();
-        text(rules.judge_addresses(port, &addresses, &own), |denial| {
-            denial.code
-        })
+        text(rules.judge_addresses(port, &addresses, &own), |denial| denial.code)
     });
 }
 
@@ -195,32 +148,21 @@ fn server_names_are_judged_as_the_table_says_however_they_are_split() {
                 "no-extensions" => hello.without_extensions = true,
                 "encrypted" => hello.encrypted = true,
                 "trailing" => hello.trailing = vec![0],
-                name => hello
-                    .names
-                    .push(unescape(name.strip_prefix("name=").unwrap())),
+                name => hello.names.push(unescape(name.strip_prefix("name=").unwrap())),
             }
         }
         // What follows in another record is early data, which is right (RFC 8446 §4.2.10).
-        let sizes: &[usize] = if hello.trailing.is_empty() {
-            &[1, 2, 7, 100, 16384]
-        } else {
-            &[16384]
-        };
+        let sizes: &[usize] = if hello.trailing.is_empty() { &[1, 2, 7, 100, 16384] } else { &[16384] };
         let mut outcomes: Vec<String> = sizes
             .iter()
-            .map(
-                |&largest| match read_client_hello(&hello.records(largest), 65536) {
-                    Progress::Complete(read) => {
-                        let name = read.server_name.as_deref();
-                        text(
-                            ringfence_egress::fuzzing::server_name(&host, name, read.encrypted),
-                            |code| code,
-                        )
-                    }
-                    Progress::Malformed => Code::TlsMalformed.as_str().to_owned(),
-                    other => format!("{other:?}"),
-                },
-            )
+            .map(|&largest| match read_client_hello(&hello.records(largest), 65536) {
+                Progress::Complete(read) => {
+                    let name = read.server_name.as_deref();
+                    text(ringfence_egress::fuzzing::server_name(&host, name, read.encrypted), |code| code)
+                }
+                Progress::Malformed => Code::TlsMalformed.as_str().to_owned(),
+                other => format!("{other:?}"),
+            })
             .collect();
         outcomes.dedup();
         outcomes.join(" or ")
@@ -235,9 +177,7 @@ fn limits() -> Limits {
 }
 
 fn start() -> Kit {
-    Kit::start(table_rules(), table_resolver(), |builder| {
-        builder.limits(limits())
-    })
+    Kit::start(table_rules(), table_resolver(), |builder| builder.limits(limits()))
 }
 
 struct Servers {
@@ -258,10 +198,7 @@ impl Servers {
     }
 
     fn accepted(&self) -> usize {
-        self.tls.accepted()
-            + self.other_tls.accepted()
-            + self.literal.accepted()
-            + self.http.accepted()
+        self.tls.accepted() + self.other_tls.accepted() + self.literal.accepted() + self.http.accepted()
     }
 }
 
@@ -271,15 +208,9 @@ fn assert_nothing_leaked(row: &Row, kit: &Kit, servers: &Servers, before: usize)
     if row.expected == "allowed" {
         return;
     }
-    assert_eq!(
-        servers.accepted(),
-        before,
-        "line {}: a server was reached",
-        row.line
-    );
+    assert_eq!(servers.accepted(), before, "line {}: a server was reached", row.line);
     for name in kit.resolver.asked() {
-        let allowed =
-            name == "ok.example" || name == "port.example" || name.ends_with(".wild.example");
+        let allowed = name == "ok.example" || name == "port.example" || name.ends_with(".wild.example");
         assert!(allowed, "line {}: {name} was resolved", row.line);
     }
 }
@@ -312,10 +243,7 @@ fn requests_are_answered_as_the_table_says() {
         let Some(response) = response else {
             return reported.unwrap_or_default();
         };
-        match (
-            response.status,
-            response.reason().map(str::to_owned).or(reported),
-        ) {
+        match (response.status, response.reason().map(str::to_owned).or(reported)) {
             (200, _) => "allowed".to_owned(),
             (status, Some(code)) if code.parse::<Code>().unwrap().http_status() == status => code,
             other => format!("{other:?}"),
@@ -323,11 +251,7 @@ fn requests_are_answered_as_the_table_says() {
     };
     check(&["http"], |row| {
         let (whole, split) = (answer(row, usize::MAX), answer(row, row.input.len() / 2));
-        if whole == split {
-            whole
-        } else {
-            format!("{whole}, but {split} in two segments")
-        }
+        if whole == split { whole } else { format!("{whole}, but {split} in two segments") }
     });
 }
 
@@ -372,22 +296,13 @@ fn tunnels_are_watched_as_the_table_says() {
         let (target, bytes) = row.input.split_once(' ').unwrap();
         let (mut stream, opened) = connect_through(kit.address, target);
         assert_eq!(opened.status, 200, "line {}", row.line);
-        let (sent, piece) = match bytes
-            .strip_prefix("{hello ")
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
+        let (sent, piece) = match bytes.strip_prefix("{hello ").and_then(|rest| rest.strip_suffix('}')) {
             None => (unescape(bytes), usize::MAX),
             Some(words) => {
                 let (name, variant) = words.split_once(' ').unwrap();
-                let hello = Hello {
-                    encrypted: variant == "encrypted",
-                    ..Hello::named(name)
-                };
+                let hello = Hello { encrypted: variant == "encrypted", ..Hello::named(name) };
                 let largest = if variant == "records" { 3 } else { 16384 };
-                (
-                    hello.records(largest),
-                    if variant == "bytes" { 1 } else { usize::MAX },
-                )
+                (hello.records(largest), if variant == "bytes" { 1 } else { usize::MAX })
             }
         };
         for piece in sent.chunks(piece) {
@@ -412,11 +327,7 @@ fn tunnels_are_watched_as_the_table_says() {
         if back == sent {
             return "allowed".to_owned();
         }
-        assert!(
-            servers.http.heads().is_empty(),
-            "line {}: a request came through",
-            row.line
-        );
+        assert!(servers.http.heads().is_empty(), "line {}: a request came through", row.line);
         Kit::last_code(&events).unwrap().to_string()
     });
 }
@@ -427,9 +338,7 @@ fn names_are_answered_as_the_table_says() {
     let resolver: SocketAddr = socket.local_addr().unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp_resolver = tcp.local_addr().unwrap();
-    let kit = Kit::start(table_rules(), table_resolver(), |builder| {
-        builder.answer_names(socket, Some(tcp))
-    });
+    let kit = Kit::start(table_rules(), table_resolver(), |builder| builder.answer_names(socket, Some(tcp)));
     let asker = UdpSocket::bind("127.0.0.1:0").unwrap();
     asker.set_read_timeout(Some(common::PATIENCE)).unwrap();
     check(&["dns"], |row| {
@@ -449,9 +358,7 @@ fn names_are_answered_as_the_table_says() {
         let reply = &reply[..length];
         // The same over TCP.
         let mut stream = client(tcp_resolver);
-        stream
-            .write_all(&u16::try_from(query.len()).unwrap().to_be_bytes())
-            .unwrap();
+        stream.write_all(&u16::try_from(query.len()).unwrap().to_be_bytes()).unwrap();
         stream.write_all(&query).unwrap();
         let mut size = [0; 2];
         stream.read_exact(&mut size).unwrap();
@@ -460,12 +367,7 @@ fn names_are_answered_as_the_table_says() {
         assert_eq!(over_tcp, reply, "line {}", row.line);
         match (reply[3] & 0xf, reply[7]) {
             (0, 1) => {
-                assert_eq!(
-                    reply[length - 4..length - 2],
-                    [198, 18],
-                    "line {}",
-                    row.line
-                );
+                assert_eq!(reply[length - 4..length - 2], [198, 18], "line {}", row.line);
                 "allowed".to_owned()
             }
             (0, 0) => "empty".to_owned(),

@@ -1,10 +1,6 @@
 //! Real clients, set up by nothing but the environment that a run gives them, against servers inside a network namespace.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -20,12 +16,7 @@ struct ServerProcess(Child);
 
 impl ServerProcess {
     fn start(command: &mut Command, address: &str) -> Self {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let process = Self(child);
         let end = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(address).is_err() {
@@ -44,8 +35,7 @@ impl Drop for ServerProcess {
 }
 
 fn has(program: &str) -> bool {
-    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .any(|path| path.join(program).exists());
+    let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|path| path.join(program).exists());
     if !found {
         println!("skipped {program}: not installed");
     }
@@ -54,10 +44,7 @@ fn has(program: &str) -> bool {
 
 /// Runs the client with the variables of a run and a clean home.
 fn client(kit: &Kit, home: &Path, program: &str, arguments: &[&str]) -> Output {
-    let variables = proxy_environment(&Endpoint {
-        address: kit.address,
-        own_loopback: false,
-    });
+    let variables = proxy_environment(&Endpoint { address: kit.address, own_loopback: false });
     Command::new(program)
         .args(arguments)
         .env_clear()
@@ -71,11 +58,7 @@ fn client(kit: &Kit, home: &Path, program: &str, arguments: &[&str]) -> Output {
 }
 
 fn said(output: &Output) -> String {
-    format!(
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A directory with a certificate for ok.example and a Git repository for dumb clients.
@@ -83,41 +66,18 @@ fn prepare(directory: &Path) -> PathBuf {
     let _ = std::fs::remove_dir_all(directory);
     std::fs::create_dir_all(directory.join("www")).unwrap();
     let run = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(directory)
-            .output()
-            .unwrap();
+        let output = Command::new(program).args(arguments).current_dir(directory).output().unwrap();
         assert!(output.status.success(), "{program}: {}", said(&output));
     };
-    let subject = [
-        "-subj",
-        "/CN=ok.example",
-        "-addext",
-        "subjectAltName=DNS:ok.example",
-    ];
-    let new = [
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "key.pem",
-        "-out", "cert.pem",
-    ];
+    let subject = ["-subj", "/CN=ok.example", "-addext", "subjectAltName=DNS:ok.example"];
+    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", "key.pem", "-out", "cert.pem"];
     run("openssl", &[&new[..], &subject[..]].concat());
     std::fs::write(directory.join("www/hello"), "hello from the server").unwrap();
     if has("git") {
         run("git", &["init", "-q", "work"]);
         let identity = ["-c", "user.name=t", "-c", "user.email=t@ok.example"];
-        run(
-            "git",
-            &[
-                &["-C", "work"],
-                &identity[..],
-                &["commit", "-q", "--allow-empty", "-m", "one"],
-            ]
-            .concat(),
-        );
-        run(
-            "git",
-            &["clone", "-q", "--bare", "work", "www/repository.git"],
-        );
+        run("git", &[&["-C", "work"], &identity[..], &["commit", "-q", "--allow-empty", "-m", "one"]].concat());
+        run("git", &["clone", "-q", "--bare", "work", "www/repository.git"]);
         run("git", &["-C", "www/repository.git", "update-server-info"]);
     }
     directory.to_owned()
@@ -145,14 +105,10 @@ fn real_clients_reach_the_allowlist_and_nothing_else() {
     if !has("openssl") || !has("python3") {
         return;
     }
-    let home = prepare(
-        &std::env::temp_dir().join(format!("ringfence-egress-clients-{}", std::process::id())),
-    );
+    let home = prepare(&std::env::temp_dir().join(format!("ringfence-egress-clients-{}", std::process::id())));
     let server = |port: &str, kind: &str| {
         let mut command = Command::new("python3");
-        command
-            .args(["-c", SERVER, "93.184.216.34", port, kind])
-            .current_dir(&home);
+        command.args(["-c", SERVER, "93.184.216.34", port, kind]).current_dir(&home);
         ServerProcess::start(&mut command, &format!("93.184.216.34:{port}"))
     };
     let _servers = (server("80", "plain"), server("443", "tls"));
@@ -169,67 +125,19 @@ fn real_clients_reach_the_allowlist_and_nothing_else() {
 
     // Each client once to the allowed host and once to another one, in its own way of saying the host.
     let cases: &[(&str, ArgumentsFor<'_>, &str)] = &[
-        (
-            "curl",
-            &|host| words(&["-sSk", &format!("https://{host}/hello")]),
-            "hello from",
-        ),
-        (
-            "curl",
-            &|host| words(&["-sSf", &format!("http://{host}/hello")]),
-            "hello from",
-        ),
-        (
-            "curl",
-            &|host| words(&["-sSk", "-x", &socks, &format!("https://{host}/hello")]),
-            "hello from",
-        ),
-        (
-            "curl",
-            &|host| words(&["-sSfp", &format!("http://{host}/hello")]),
-            "hello from",
-        ),
+        ("curl", &|host| words(&["-sSk", &format!("https://{host}/hello")]), "hello from"),
+        ("curl", &|host| words(&["-sSf", &format!("http://{host}/hello")]), "hello from"),
+        ("curl", &|host| words(&["-sSk", "-x", &socks, &format!("https://{host}/hello")]), "hello from"),
+        ("curl", &|host| words(&["-sSfp", &format!("http://{host}/hello")]), "hello from"),
         (
             "openssl",
-            &|host| {
-                words(&[
-                    "s_client",
-                    "-proxy",
-                    &proxy,
-                    "-connect",
-                    &format!("{host}:443"),
-                    "-servername",
-                    host,
-                ])
-            },
+            &|host| words(&["s_client", "-proxy", &proxy, "-connect", &format!("{host}:443"), "-servername", host]),
             "CN = ok.example",
         ),
-        (
-            "python3",
-            &|host| words(&["-c", python, &format!("https://{host}/hello")]),
-            "hello from",
-        ),
-        (
-            "python3",
-            &|host| words(&["-c", python, &format!("http://{host}/hello")]),
-            "hello from",
-        ),
-        (
-            "git",
-            &|host| {
-                [
-                    words(&git_tls),
-                    words(&[&format!("https://{host}/repository.git")]),
-                ]
-                .concat()
-            },
-            "HEAD",
-        ),
-        (
-            "git",
-            &|host| words(&["ls-remote", &format!("http://{host}/repository.git")]),
-            "HEAD",
-        ),
+        ("python3", &|host| words(&["-c", python, &format!("https://{host}/hello")]), "hello from"),
+        ("python3", &|host| words(&["-c", python, &format!("http://{host}/hello")]), "hello from"),
+        ("git", &|host| [words(&git_tls), words(&[&format!("https://{host}/repository.git")])].concat(), "HEAD"),
+        ("git", &|host| words(&["ls-remote", &format!("http://{host}/repository.git")]), "HEAD"),
     ];
     for (program, arguments, expected) in cases {
         if !has(program) {
@@ -237,60 +145,22 @@ fn real_clients_reach_the_allowlist_and_nothing_else() {
         }
         let run = |host: &str| {
             let arguments = arguments(host);
-            client(
-                &kit,
-                &home,
-                program,
-                &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
-            )
+            client(&kit, &home, program, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let (allowed, refused) = (run("ok.example"), run("evil.example"));
-        assert!(
-            said(&allowed).contains(expected),
-            "{program} {:?}: {}",
-            arguments("ok.example"),
-            said(&allowed)
-        );
-        assert!(
-            !said(&refused).contains(expected),
-            "{program}: {}",
-            said(&refused)
-        );
+        assert!(said(&allowed).contains(expected), "{program} {:?}: {}", arguments("ok.example"), said(&allowed));
+        assert!(!said(&refused).contains(expected), "{program}: {}", said(&refused));
         println!("{program} {:?}", arguments("HOST").last().unwrap());
     }
     // Another server name than the host that the tunnel was opened for.
-    let fronting = [
-        "s_client",
-        "-proxy",
-        &proxy,
-        "-connect",
-        "ok.example:443",
-        "-servername",
-        "evil.example",
-    ];
+    let fronting = ["s_client", "-proxy", &proxy, "-connect", "ok.example:443", "-servername", "evil.example"];
     let output = client(&kit, &home, "openssl", &fronting);
-    assert!(
-        said(&output).contains("unrecognized name"),
-        "{}",
-        said(&output)
-    );
+    assert!(said(&output).contains("unrecognized name"), "{}", said(&output));
 
     let summary = kit.proxy.take().unwrap().finish();
-    let evil: u64 = summary
-        .blocked
-        .iter()
-        .filter(|row| row.host == "evil.example")
-        .map(|row| row.count)
-        .sum();
-    assert!(
-        evil as usize >= cases.iter().filter(|case| has(case.0)).count(),
-        "{summary:?}"
-    );
-    assert!(
-        kit.resolver.asked().iter().all(|name| name == "ok.example"),
-        "{:?}",
-        kit.resolver.asked()
-    );
+    let evil: u64 = summary.blocked.iter().filter(|row| row.host == "evil.example").map(|row| row.count).sum();
+    assert!(evil as usize >= cases.iter().filter(|case| has(case.0)).count(), "{summary:?}");
+    assert!(kit.resolver.asked().iter().all(|name| name == "ok.example"), "{:?}", kit.resolver.asked());
     let _ = std::fs::remove_dir_all(&home);
 }
 

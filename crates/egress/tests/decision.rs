@@ -1,10 +1,6 @@
 //! What the decision promises about every host and address, not only those of a table.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,17 +9,9 @@ use ringfence_egress::{AddressClass, Code, Rules};
 use ringfence_policy::{Host, HostRule, Origin, Rule};
 
 fn rules(allow: &[String], deny: &[String]) -> Rules {
-    let origin = || Origin::Flag {
-        flag: "--allow".to_owned(),
-    };
-    let allow = allow
-        .iter()
-        .map(|text| Rule::new(text.parse().unwrap(), origin()))
-        .collect();
-    let deny = deny
-        .iter()
-        .map(|text| Rule::new(HostRule::parse_deny(text).unwrap(), origin()))
-        .collect();
+    let origin = || Origin::Flag { flag: "--allow".to_owned() };
+    let allow = allow.iter().map(|text| Rule::new(text.parse().unwrap(), origin())).collect();
+    let deny = deny.iter().map(|text| Rule::new(HostRule::parse_deny(text).unwrap(), origin())).collect();
     Rules::new(allow, deny)
 }
 

@@ -1,10 +1,6 @@
 //! Limits and faults: an honest end, nothing that hangs, nothing that is let through.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -22,20 +18,14 @@ fn start(server: &Server, configure: impl FnOnce(&mut Limits)) -> Kit {
     let mut limits = Limits::default();
     configure(&mut limits);
     Kit::start(
-        rules(
-            &[&format!("ok.example:{port}"), &format!("127.0.0.1:{port}")],
-            &[],
-        ),
+        rules(&[&format!("ok.example:{port}"), &format!("127.0.0.1:{port}")], &[]),
         TestResolver::default().with("ok.example", &["127.0.0.1"]),
         |builder| builder.limits(limits),
     )
 }
 
 fn open(kit: &Kit, server: &Server) -> TcpStream {
-    let (stream, response) = connect_through(
-        kit.address,
-        &format!("ok.example:{}", server.address.port()),
-    );
+    let (stream, response) = connect_through(kit.address, &format!("ok.example:{}", server.address.port()));
     assert_eq!(response.status, 200);
     stream
 }
@@ -49,10 +39,7 @@ fn closed_code(events: &[Event]) -> Option<Code> {
 
 /// Reads to the end and says how it came: in order, or by a reset.
 fn end_of(stream: &mut TcpStream) -> Result<(), ErrorKind> {
-    stream
-        .read_to_end(&mut Vec::new())
-        .map(drop)
-        .map_err(|error| error.kind())
+    stream.read_to_end(&mut Vec::new()).map(drop).map_err(|error| error.kind())
 }
 
 #[test]
@@ -93,9 +80,7 @@ fn a_server_that_ends_is_a_regular_end_and_the_other_half_goes_on() {
 #[test]
 fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
     let server = Server::echo("127.0.0.1:0");
-    let mut kit = start(&server, |limits| {
-        limits.idle_time = Duration::from_millis(800)
-    });
+    let mut kit = start(&server, |limits| limits.idle_time = Duration::from_millis(800));
     let (mut idle, mut busy) = (open(&kit, &server), open(&kit, &server));
     let end = Instant::now() + Duration::from_millis(2400);
     while Instant::now() < end {
@@ -111,9 +96,7 @@ fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
 #[test]
 fn the_total_limit_ends_even_a_busy_tunnel() {
     let server = Server::echo("127.0.0.1:0");
-    let mut kit = start(&server, |limits| {
-        limits.total_time = Some(Duration::from_millis(300))
-    });
+    let mut kit = start(&server, |limits| limits.total_time = Some(Duration::from_millis(300)));
     let mut stream = open(&kit, &server);
     let begin = Instant::now();
     while echo(&mut stream, b"hello") {
@@ -125,9 +108,7 @@ fn the_total_limit_ends_even_a_busy_tunnel() {
 #[test]
 fn a_head_that_never_ends_is_cut_off() {
     let server = Server::http("127.0.0.1:0");
-    let mut kit = start(&server, |limits| {
-        limits.head_time = Duration::from_millis(300)
-    });
+    let mut kit = start(&server, |limits| limits.head_time = Duration::from_millis(300));
     let mut silent = kit.connect();
     let mut slow = kit.connect();
     slow.write_all(b"GET http://ok.example/ HT").unwrap();
@@ -146,32 +127,16 @@ fn a_head_that_never_ends_is_cut_off() {
         })
         .collect();
     codes.sort_by_key(|code| code.as_str());
-    assert_eq!(
-        codes,
-        [
-            Code::RequestHeadTimeout,
-            Code::RequestHeadTimeout,
-            Code::SocksTimeout
-        ]
-    );
+    assert_eq!(codes, [Code::RequestHeadTimeout, Code::RequestHeadTimeout, Code::SocksTimeout]);
 }
 
 #[test]
 fn a_head_that_is_too_large_is_refused() {
     let server = Server::http("127.0.0.1:0");
     for head in [
-        format!(
-            "GET http://ok.example/ HTTP/1.1\r\nHost: ok.example\r\nX: {}\r\n\r\n",
-            "x".repeat(100_000)
-        ),
-        format!(
-            "GET http://ok.example/{} HTTP/1.1\r\nHost: ok.example\r\n\r\n",
-            "x".repeat(100_000)
-        ),
-        format!(
-            "GET http://ok.example/ HTTP/1.1\r\nHost: ok.example\r\n{}\r\n",
-            "X: y\r\n".repeat(200)
-        ),
+        format!("GET http://ok.example/ HTTP/1.1\r\nHost: ok.example\r\nX: {}\r\n\r\n", "x".repeat(100_000)),
+        format!("GET http://ok.example/{} HTTP/1.1\r\nHost: ok.example\r\n\r\n", "x".repeat(100_000)),
+        format!("GET http://ok.example/ HTTP/1.1\r\nHost: ok.example\r\n{}\r\n", "X: y\r\n".repeat(200)),
     ] {
         let mut kit = start(&server, |_| {});
         let mut stream = kit.connect();
@@ -181,10 +146,7 @@ fn a_head_that_is_too_large_is_refused() {
         let status = read_response(&mut reader).map(|response| response.status);
         writer.join().unwrap();
         assert!(matches!(status, None | Some(431 | 414)), "{status:?}");
-        assert_eq!(
-            Kit::last_code(&kit.finish()),
-            Some(Code::RequestHeadTooLarge)
-        );
+        assert_eq!(Kit::last_code(&kit.finish()), Some(Code::RequestHeadTooLarge));
     }
     assert_eq!(server.accepted(), 0);
 }
@@ -197,12 +159,7 @@ fn connections_beyond_the_limit_are_turned_away_and_places_are_freed() {
     let mut third = kit.connect();
     let _ = third.write_all(b"CONNECT ok.example:1 HTTP/1.1\r\n\r\n");
     assert!(read_response(&mut third).is_none());
-    kit.wait_for(|event| {
-        *event
-            == Event::Fault {
-                code: Code::TooManyConnections,
-            }
-    });
+    kit.wait_for(|event| *event == Event::Fault { code: Code::TooManyConnections });
     assert!(echo(&mut first, b"hello"), "the others are not disturbed");
     drop(second);
     kit.wait_for(|event| matches!(event, Event::Closed(_)));
@@ -218,13 +175,7 @@ fn a_client_that_does_not_read_starves_nobody() {
     let echoing = Server::echo("127.0.0.1:0");
     let (flood_port, echo_port) = (flood.address.port(), echoing.address.port());
     let kit = Kit::start(
-        rules(
-            &[
-                &format!("127.0.0.1:{flood_port}"),
-                &format!("127.0.0.1:{echo_port}"),
-            ],
-            &[],
-        ),
+        rules(&[&format!("127.0.0.1:{flood_port}"), &format!("127.0.0.1:{echo_port}")], &[]),
         TestResolver::default(),
         |builder| builder,
     );
@@ -235,9 +186,7 @@ fn a_client_that_does_not_read_starves_nobody() {
         let end = Instant::now() + Duration::from_secs(1);
         while Instant::now() < end && greedy.read(&mut buffer).is_ok() {}
     });
-    let stuck: Vec<_> = (0..8)
-        .map(|_| connect_through(kit.address, &flood.address.to_string()).0)
-        .collect();
+    let stuck: Vec<_> = (0..8).map(|_| connect_through(kit.address, &flood.address.to_string()).0).collect();
     let (mut stream, _) = connect_through(kit.address, &echoing.address.to_string());
     let mut slowest = Duration::ZERO;
     for _ in 0..50 {
@@ -261,10 +210,7 @@ fn without_descriptors_clients_are_told_and_nothing_hangs() {
             return;
         }
         let status = Command::new("sh")
-            .args([
-                "-c",
-                "ulimit -n 40 && exec \"$0\" --exact \"$1\" --nocapture",
-            ])
+            .args(["-c", "ulimit -n 40 && exec \"$0\" --exact \"$1\" --nocapture"])
             .arg(std::env::current_exe().unwrap())
             .arg(name)
             .env(MARKER, "1")
@@ -282,24 +228,13 @@ fn without_descriptors_clients_are_told_and_nothing_hangs() {
         let Ok(mut stream) = TcpStream::connect(kit.address) else {
             break;
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
-        let head = format!(
-            "CONNECT ok.example:{} HTTP/1.1\r\n\r\n",
-            server.address.port()
-        );
-        let answer = stream
-            .write_all(head.as_bytes())
-            .ok()
-            .and_then(|()| read_response(&mut stream));
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = format!("CONNECT ok.example:{} HTTP/1.1\r\n\r\n", server.address.port());
+        let answer = stream.write_all(head.as_bytes()).ok().and_then(|()| read_response(&mut stream));
         match answer {
             Some(response) if response.status == 200 => tunnels.push(stream),
             Some(response) => {
-                assert_eq!(
-                    (response.status, response.reason()),
-                    (503, Some("descriptors-exhausted"))
-                );
+                assert_eq!((response.status, response.reason()), (503, Some("descriptors-exhausted")));
                 told += 1;
             }
             None => told += 1,
@@ -313,18 +248,12 @@ fn without_descriptors_clients_are_told_and_nothing_hangs() {
         }
         _ => false,
     };
-    assert!(
-        told > 0 || kit.events().iter().any(exhausted),
-        "the descriptors were never exhausted"
-    );
+    assert!(told > 0 || kit.events().iter().any(exhausted), "the descriptors were never exhausted");
     // With descriptors free again, everything works as before.
     drop(tunnels);
     let end = Instant::now() + PATIENCE;
     loop {
-        let (mut stream, response) = connect_through(
-            kit.address,
-            &format!("ok.example:{}", server.address.port()),
-        );
+        let (mut stream, response) = connect_through(kit.address, &format!("ok.example:{}", server.address.port()));
         if response.status == 200 && echo(&mut stream, b"hello") {
             return;
         }

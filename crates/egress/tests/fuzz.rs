@@ -1,11 +1,7 @@
 //! The fuzz targets, run for a bounded time on every test run: the same inputs each time, so that a failure can be repeated. With
 //! a nightly compiler, `cargo fuzz run TARGET` in `crates/egress/fuzz` goes on without bound.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -48,18 +44,8 @@ fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
                 input.splice(at..at, part);
             }
             4 => {
-                const SHARP: [&[u8]; 10] = [
-                    b"\r\n",
-                    b"\0",
-                    b"\xff\xff",
-                    b":",
-                    b"@",
-                    b"%",
-                    b"Host: x\r\n",
-                    b"..",
-                    b"[",
-                    b"\x00\x00",
-                ];
+                const SHARP: [&[u8]; 10] =
+                    [b"\r\n", b"\0", b"\xff\xff", b":", b"@", b"%", b"Host: x\r\n", b"..", b"[", b"\x00\x00"];
                 let sharp = SHARP[random.below(SHARP.len())].iter().copied();
                 input.splice(at..at, sharp);
             }
@@ -117,11 +103,7 @@ fn client_hellos() {
     let seeds = [
         Hello::named("ok.example").records(16384),
         Hello::named("ok.example").records(20),
-        Hello {
-            encrypted: true,
-            ..Hello::named("ok.example")
-        }
-        .records(16384),
+        Hello { encrypted: true, ..Hello::named("ok.example") }.records(16384),
         Hello::default().records(16384),
     ];
     run(&seeds, fuzzing::client_hello);
@@ -135,30 +117,13 @@ fn dns_queries() {
         query.extend([0, 0, 1, 0, 1]);
         query
     };
-    run(
-        &[
-            query(b"\x02ok\x07example"),
-            query(b"\x03www\x04wild\x07example"),
-            query(b""),
-        ],
-        fuzzing::dns,
-    );
+    run(&[query(b"\x02ok\x07example"), query(b"\x03www\x04wild\x07example"), query(b"")], fuzzing::dns);
 }
 
 #[test]
 fn host_patterns() {
-    let seeds = [
-        "ok.example",
-        "*.wild.example:8443",
-        "[2606:4700::1]:443",
-        "0x7f.1",
-        "b\u{fc}cher.example:*",
-        "*",
-    ];
-    run(
-        &seeds.map(|text| text.as_bytes().to_vec()),
-        fuzzing::host_pattern,
-    );
+    let seeds = ["ok.example", "*.wild.example:8443", "[2606:4700::1]:443", "0x7f.1", "b\u{fc}cher.example:*", "*"];
+    run(&seeds.map(|text| text.as_bytes().to_vec()), fuzzing::host_pattern);
 }
 
 /// The same against the whole proxy: whatever a client sends, no other host than the allowed one is ever resolved, and the proxy
@@ -168,18 +133,9 @@ fn a_live_proxy_survives_and_lets_nothing_through() {
     let server = common::server::Server::echo("127.0.0.1:0");
     let port = server.address.port();
     let allowed = format!("127.0.0.1:{port}");
-    let kit = Kit::start(
-        rules(&["ok.example", &allowed], &[]),
-        TestResolver::default(),
-        |builder| builder,
-    );
+    let kit = Kit::start(rules(&["ok.example", &allowed], &[]), TestResolver::default(), |builder| builder);
     let mut seeds = heads();
-    seeds.extend(
-        socks_messages()
-            .iter()
-            .skip(1)
-            .map(|request| [b"\x05\x01\x00", request.as_slice()].concat()),
-    );
+    seeds.extend(socks_messages().iter().skip(1).map(|request| [b"\x05\x01\x00", request.as_slice()].concat()));
     let mut random = Random(0x2545_f491_4f6c_dd1d);
     for _ in 0..400 {
         let mut stream = kit.connect();
@@ -188,15 +144,8 @@ fn a_live_proxy_survives_and_lets_nothing_through() {
         let _ = stream.shutdown(Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
     }
-    assert!(
-        kit.resolver.asked().iter().all(|name| name == "ok.example"),
-        "{:?}",
-        kit.resolver.asked()
-    );
-    assert!(
-        !kit.resolver.asked().is_empty(),
-        "no input was good enough to be resolved"
-    );
+    assert!(kit.resolver.asked().iter().all(|name| name == "ok.example"), "{:?}", kit.resolver.asked());
+    assert!(!kit.resolver.asked().is_empty(), "no input was good enough to be resolved");
     assert_eq!(server.accepted(), 0);
     let (mut stream, response) = connect_through(kit.address, &allowed);
     assert_eq!(response.status, 200);

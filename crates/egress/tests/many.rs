@@ -1,10 +1,6 @@
 //! 5,000 tunnels at once in one run, and what they cost the supervisor.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -22,9 +18,7 @@ const MIB: u64 = 1 << 20;
 
 /// The proxy alone in a process of its own, so that its memory can be told from the test's. Ends with its standard input.
 fn proxy_process(server: &str) {
-    let kit = Kit::start(rules(&[server], &[]), TestResolver::default(), |builder| {
-        builder.limits(Limits::default())
-    });
+    let kit = Kit::start(rules(&[server], &[]), TestResolver::default(), |builder| builder.limits(Limits::default()));
     println!("\nproxy on {}", kit.address);
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
@@ -32,28 +26,14 @@ fn proxy_process(server: &str) {
 /// The largest resident set so far, in bytes.
 fn peak_memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    line.trim()
-        .trim_end_matches("kB")
-        .trim()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }
 
 fn open_files_limit() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits
-        .lines()
-        .find(|line| line.starts_with("Max open files"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(3)
-        .and_then(|soft| soft.parse().ok())
-        .unwrap_or(0)
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(0)
 }
 
 #[test]
@@ -62,10 +42,7 @@ fn five_thousand_tunnels_fit_into_150_mib() {
         return proxy_process(&server);
     }
     if !cfg!(target_os = "linux") || open_files_limit() < 2 * TUNNELS + 100 {
-        println!(
-            "skipped {NAME}: needs Linux and a limit of {} open files (ulimit -n)",
-            2 * TUNNELS + 100
-        );
+        println!("skipped {NAME}: needs Linux and a limit of {} open files (ulimit -n)", 2 * TUNNELS + 100);
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -78,13 +55,8 @@ fn five_thousand_tunnels_fit_into_150_mib() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let proxy: SocketAddr = lines
-        .find_map(|line| {
-            line.unwrap()
-                .strip_prefix("proxy on ")
-                .map(|text| text.parse().unwrap())
-        })
-        .unwrap();
+    let proxy: SocketAddr =
+        lines.find_map(|line| line.unwrap().strip_prefix("proxy on ").map(|text| text.parse().unwrap())).unwrap();
     let before = peak_memory(child.id());
 
     let mut tunnels: Vec<(TcpStream, TcpStream)> = Vec::new();

@@ -1,10 +1,6 @@
 //! Direct connections inside a network namespace: a program that knows nothing of proxies reaches exactly the allowlist.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -36,19 +32,13 @@ fn resolve(name: &str) -> Result<[u8; 4], u8> {
 }
 
 fn connect(name: &str, port: u16) -> TcpStream {
-    let address = (std::net::IpAddr::from(resolve(name).unwrap()), port)
-        .to_socket_addrs()
-        .unwrap()
-        .next()
-        .unwrap();
+    let address = (std::net::IpAddr::from(resolve(name).unwrap()), port).to_socket_addrs().unwrap().next().unwrap();
     client(address)
 }
 
 fn is_reset(stream: &mut TcpStream) -> bool {
     let mut byte = [0];
-    stream
-        .read(&mut byte)
-        .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    stream.read(&mut byte).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
 #[test]
@@ -67,15 +57,7 @@ fn programs_that_know_no_proxy_reach_exactly_the_allowlist() {
     let listen = |address: &str| TcpListener::bind(address).unwrap();
     let udp = UdpSocket::bind("127.0.0.1:53").unwrap();
     let mut kit = Kit::start(
-        rules(
-            &[
-                "ok.example",
-                "ok.example:22",
-                "localhost:5432",
-                "93.184.216.41:9000",
-            ],
-            &[],
-        ),
+        rules(&["ok.example", "ok.example:22", "localhost:5432", "93.184.216.41:9000"], &[]),
         TestResolver::default().with("ok.example", &["93.184.216.34"]),
         |builder| {
             builder
@@ -95,43 +77,24 @@ fn programs_that_know_no_proxy_reach_exactly_the_allowlist() {
     assert_eq!(ssh.accepted(), 1);
 
     // TLS with the right name, and with another one.
-    assert!(echo(
-        &mut connect("ok.example", 443),
-        &Hello::named("ok.example").records(16384)
-    ));
+    assert!(echo(&mut connect("ok.example", 443), &Hello::named("ok.example").records(16384)));
     let mut fronted = connect("ok.example", 443);
-    fronted
-        .write_all(&Hello::named("evil.example").records(16384))
-        .unwrap();
+    fronted.write_all(&Hello::named("evil.example").records(16384)).unwrap();
     let mut alert = Vec::new();
     let _ = fronted.read_to_end(&mut alert);
-    assert_eq!(
-        alert,
-        [21, 3, 3, 0, 2, 2, 112],
-        "the client is told with a TLS alert"
-    );
+    assert_eq!(alert, [21, 3, 3, 0, 2, 2, 112], "the client is told with a TLS alert");
     assert_eq!(tls.accepted(), 2);
 
     // Plain HTTP is answered request by request.
     let mut stream = connect("ok.example", 80);
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: ok.example\r\n\r\n").unwrap();
     assert_eq!(read_response(&mut stream).unwrap().text(), "ok");
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
-        .unwrap();
-    assert_eq!(
-        read_response(&mut stream).unwrap().reason(),
-        Some("host-mismatch")
-    );
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    assert_eq!(read_response(&mut stream).unwrap().reason(), Some("host-mismatch"));
     assert_eq!(web.heads().len(), 1);
 
     // A service of the host by a localhost rule, and a port without one.
-    assert!(echo(
-        &mut client("127.0.0.9:5432".parse().unwrap()),
-        b"select 1"
-    ));
+    assert!(echo(&mut client("127.0.0.9:5432".parse().unwrap()), b"select 1"));
     assert_eq!(database.accepted(), 1);
     assert!(is_reset(&mut client("127.0.0.9:5433".parse().unwrap())));
 
@@ -145,44 +108,17 @@ fn programs_that_know_no_proxy_reach_exactly_the_allowlist() {
     let refused: Vec<_> = Kit::decisions(&events)
         .into_iter()
         .filter(|decision| decision.verdict == Verdict::Refused)
-        .map(|decision| {
-            (
-                decision.protocol,
-                decision.host.as_str(),
-                decision.port,
-                decision.code.unwrap().as_str(),
-            )
-        })
+        .map(|decision| (decision.protocol, decision.host.as_str(), decision.port, decision.code.unwrap().as_str()))
         .collect();
     assert_eq!(
         refused,
         [
-            (
-                Protocol::Transparent,
-                "ok.example",
-                443,
-                "tls-name-mismatch"
-            ),
-            (
-                Protocol::Http,
-                "evil.example",
-                80,
-                Code::HostMismatch.as_str()
-            ),
-            (
-                Protocol::Transparent,
-                "localhost",
-                5433,
-                Code::PortNotAllowed.as_str()
-            ),
+            (Protocol::Transparent, "ok.example", 443, "tls-name-mismatch"),
+            (Protocol::Http, "evil.example", 80, Code::HostMismatch.as_str()),
+            (Protocol::Transparent, "localhost", 5433, Code::PortNotAllowed.as_str()),
             (Protocol::Dns, "evil.example", 0, "host-not-allowed"),
             (Protocol::Transparent, "198.18.0.9", 443, "address-unknown"),
-            (
-                Protocol::Transparent,
-                "93.184.216.41",
-                9001,
-                "port-not-allowed"
-            ),
+            (Protocol::Transparent, "93.184.216.41", 9001, "port-not-allowed"),
         ]
     );
 }

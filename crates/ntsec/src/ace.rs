@@ -104,37 +104,25 @@ impl AceKind {
     pub fn byte(self) -> u8 {
         match self {
             AceKind::Opaque(byte) => byte,
-            known => KINDS
-                .iter()
-                .find(|(_, kind)| *kind == known)
-                .map_or(u8::MAX, |(byte, _)| *byte),
+            known => KINDS.iter().find(|(_, kind)| *kind == known).map_or(u8::MAX, |(byte, _)| *byte),
         }
     }
 
     /// The kind with this type byte.
     pub fn from_byte(byte: u8) -> AceKind {
-        KINDS
-            .iter()
-            .find(|(known, _)| *known == byte)
-            .map_or(AceKind::Opaque(byte), |(_, kind)| *kind)
+        KINDS.iter().find(|(known, _)| *known == byte).map_or(AceKind::Opaque(byte), |(_, kind)| *kind)
     }
 
     /// Whether the ACE grants.
     pub fn is_allow(self) -> bool {
         use AceKind::*;
-        matches!(
-            self,
-            Allowed | AllowedObject | AllowedCallback | AllowedCallbackObject
-        )
+        matches!(self, Allowed | AllowedObject | AllowedCallback | AllowedCallbackObject)
     }
 
     /// Whether the ACE denies.
     pub fn is_deny(self) -> bool {
         use AceKind::*;
-        matches!(
-            self,
-            Denied | DeniedObject | DeniedCallback | DeniedCallbackObject
-        )
+        matches!(self, Denied | DeniedObject | DeniedCallback | DeniedCallbackObject)
     }
 
     /// Whether the ACE has the two GUID fields.
@@ -204,14 +192,7 @@ const HEADER_LENGTH: usize = 4;
 impl Ace {
     /// An ACE without GUIDs and data.
     pub fn new(kind: AceKind, flags: AceFlags, mask: AccessMask, sid: Sid) -> Self {
-        Ace {
-            kind,
-            flags,
-            mask,
-            sid,
-            objects: ObjectTypes::default(),
-            data: Vec::new(),
-        }
+        Ace { kind, flags, mask, sid, objects: ObjectTypes::default(), data: Vec::new() }
     }
 
     /// `ACCESS_ALLOWED_ACE`.
@@ -225,17 +206,8 @@ impl Ace {
     }
 
     /// `SYSTEM_MANDATORY_LABEL_ACE`: the integrity level of the object and what it forbids to lower subjects.
-    pub fn mandatory_label(
-        level: crate::IntegrityLevel,
-        policy: SystemMandatoryPolicy,
-        flags: AceFlags,
-    ) -> Self {
-        Self::new(
-            AceKind::MandatoryLabel,
-            flags,
-            AccessMask(policy.bits()),
-            level.sid(),
-        )
+    pub fn mandatory_label(level: crate::IntegrityLevel, policy: SystemMandatoryPolicy, flags: AceFlags) -> Self {
+        Self::new(AceKind::MandatoryLabel, flags, AccessMask(policy.bits()), level.sid())
     }
 
     /// Whether it came from the parent.
@@ -253,13 +225,8 @@ impl Ace {
         let body = match self.kind {
             AceKind::Opaque(_) => self.data.len(),
             kind => {
-                let guids = usize::from(self.objects.object.is_some())
-                    + usize::from(self.objects.inherited.is_some());
-                let objects = if kind.has_object_types() {
-                    4 + 16 * guids
-                } else {
-                    0
-                };
+                let guids = usize::from(self.objects.object.is_some()) + usize::from(self.objects.inherited.is_some());
+                let objects = if kind.has_object_types() { 4 + 16 * guids } else { 0 };
                 4 + objects + self.sid.byte_len() + self.data.len()
             }
         };
@@ -272,11 +239,8 @@ impl Ace {
     /// The ACE exceeds 65,535 bytes.
     pub fn write_to(&self, out: &mut Vec<u8>) -> Result<(), Error> {
         let size = self.byte_len();
-        let size_field = u16::try_from(size).map_err(|_| Error::TooLarge {
-            what: Structure::Ace,
-            size,
-            limit: u16::MAX.into(),
-        })?;
+        let size_field =
+            u16::try_from(size).map_err(|_| Error::TooLarge { what: Structure::Ace, size, limit: u16::MAX.into() })?;
         let end = out.len() + size;
         out.push(self.kind.byte());
         out.push(self.flags.bits());
@@ -308,21 +272,13 @@ impl Ace {
         let flags = AceFlags::from_bits_retain(header.u8()?);
         let size = usize::from(header.u16()?);
         if size < HEADER_LENGTH {
-            return Err(Error::BadSize {
-                what: Structure::Ace,
-                offset: 0,
-                size,
-            });
+            return Err(Error::BadSize { what: Structure::Ace, offset: 0, size });
         }
         if !size.is_multiple_of(4) {
-            return Err(Error::Misaligned {
-                what: Structure::Ace,
-                offset: size,
-            });
+            return Err(Error::Misaligned { what: Structure::Ace, offset: size });
         }
         let body = header.take(size - HEADER_LENGTH)?;
-        let ace =
-            Self::parse_body(kind, flags, body).map_err(|error| error.shifted(HEADER_LENGTH))?;
+        let ace = Self::parse_body(kind, flags, body).map_err(|error| error.shifted(HEADER_LENGTH))?;
         Ok((ace, size))
     }
 
@@ -354,17 +310,9 @@ impl Ace {
                 objects.inherited = Some(Guid(reader.guid()?));
             }
         }
-        let sid =
-            Sid::read_prefix(reader.rest()).map_err(|error| error.shifted(reader.position()))?;
+        let sid = Sid::read_prefix(reader.rest()).map_err(|error| error.shifted(reader.position()))?;
         let data = reader.rest()[sid.byte_len()..].to_vec();
-        Ok(Ace {
-            kind,
-            flags,
-            mask,
-            sid,
-            objects,
-            data,
-        })
+        Ok(Ace { kind, flags, mask, sid, objects, data })
     }
 }
 
@@ -382,26 +330,16 @@ mod tests {
     #[test]
     fn an_allow_ace_has_the_layout_of_ms_dtyp_2_4_4_2() {
         let ace = Ace::allow(EVERYONE, AccessMask(0x1200a9), AceFlags::INHERIT_ALL);
-        let bytes = [
-            0, 3, 20, 0, 0xa9, 0, 0x12, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0,
-        ];
+        let bytes = [0, 3, 20, 0, 0xa9, 0, 0x12, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
         assert_eq!(bytes_of(&ace), bytes);
         assert_eq!(Ace::read_prefix(&bytes).unwrap(), (ace, 20));
     }
 
     #[test]
     fn object_and_unknown_aces_survive() {
-        let mut ace = Ace::new(
-            AceKind::AllowedObject,
-            AceFlags::empty(),
-            AccessMask(0x100),
-            EVERYONE,
-        );
+        let mut ace = Ace::new(AceKind::AllowedObject, AceFlags::empty(), AccessMask(0x100), EVERYONE);
         ace.objects.inherited = Some(Guid([9; 16]));
-        assert_eq!(
-            Ace::read_prefix(&bytes_of(&ace)).unwrap(),
-            (ace.clone(), 40)
-        );
+        assert_eq!(Ace::read_prefix(&bytes_of(&ace)).unwrap(), (ace.clone(), 40));
         let compound = [4, 0, 8, 0, 1, 2, 3, 4];
         let (opaque, length) = Ace::read_prefix(&compound).unwrap();
         assert_eq!((opaque.kind, length), (AceKind::Opaque(4), 8));
@@ -416,29 +354,14 @@ mod tests {
 
     #[test]
     fn damage_is_an_error_with_an_offset() {
-        assert!(matches!(
-            Ace::read_prefix(&[0, 0, 3, 0]),
-            Err(Error::BadSize { size: 3, .. })
-        ));
-        assert!(matches!(
-            Ace::read_prefix(&[0, 0, 6, 0, 0, 0]),
-            Err(Error::Misaligned { .. })
-        ));
-        assert!(matches!(
-            Ace::read_prefix(&[0, 0, 8, 0]),
-            Err(Error::Truncated { offset: 4, .. })
-        ));
+        assert!(matches!(Ace::read_prefix(&[0, 0, 3, 0]), Err(Error::BadSize { size: 3, .. })));
+        assert!(matches!(Ace::read_prefix(&[0, 0, 6, 0, 0, 0]), Err(Error::Misaligned { .. })));
+        assert!(matches!(Ace::read_prefix(&[0, 0, 8, 0]), Err(Error::Truncated { offset: 4, .. })));
         let mut bytes = bytes_of(&Ace::allow(EVERYONE, AccessMask(1), AceFlags::empty()));
         bytes[9] = 2; // one sub-authority more than the ACE holds
-        assert!(matches!(
-            Ace::read_prefix(&bytes),
-            Err(Error::Truncated { offset: 20, .. })
-        ));
+        assert!(matches!(Ace::read_prefix(&bytes), Err(Error::Truncated { offset: 20, .. })));
         let mut too_big = Ace::allow(EVERYONE, AccessMask(1), AceFlags::empty());
         too_big.data = vec![0; 65_536];
-        assert!(matches!(
-            too_big.write_to(&mut Vec::new()),
-            Err(Error::TooLarge { .. })
-        ));
+        assert!(matches!(too_big.write_to(&mut Vec::new()), Err(Error::TooLarge { .. })));
     }
 }

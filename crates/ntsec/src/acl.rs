@@ -39,16 +39,9 @@ impl Acl {
 
     /// A list of `aces` in this order.
     pub fn from_aces(aces: Vec<Ace>) -> Self {
-        let revision = if aces.iter().any(|ace| ace.kind.has_object_types()) {
-            Self::REVISION_DS
-        } else {
-            Self::REVISION
-        };
-        Acl {
-            revision,
-            aces,
-            slack: Vec::new(),
-        }
+        let revision =
+            if aces.iter().any(|ace| ace.kind.has_object_types()) { Self::REVISION_DS } else { Self::REVISION };
+        Acl { revision, aces, slack: Vec::new() }
     }
 
     /// The entries, first to last.
@@ -86,11 +79,7 @@ impl Acl {
     /// The list would exceed 65,535 bytes; it is then unchanged.
     pub fn insert(&mut self, ace: Ace) -> Result<bool, Error> {
         let place = if ace.kind.is_deny() {
-            let leading = self
-                .aces
-                .iter()
-                .take_while(|ace| rank(ace) == Rank::ExplicitDeny)
-                .count();
+            let leading = self.aces.iter().take_while(|ace| rank(ace) == Rank::ExplicitDeny).count();
             if self.aces[..leading].contains(&ace) {
                 return Ok(false);
             }
@@ -99,18 +88,11 @@ impl Acl {
             if self.aces.contains(&ace) {
                 return Ok(false);
             }
-            self.aces
-                .iter()
-                .position(Ace::is_inherited)
-                .unwrap_or(self.aces.len())
+            self.aces.iter().position(Ace::is_inherited).unwrap_or(self.aces.len())
         };
         let size = self.byte_len() + ace.byte_len();
         if size > Self::MAX_BYTES {
-            return Err(Error::TooLarge {
-                what: Structure::Acl,
-                size,
-                limit: Self::MAX_BYTES,
-            });
+            return Err(Error::TooLarge { what: Structure::Acl, size, limit: Self::MAX_BYTES });
         }
         if ace.kind.has_object_types() {
             self.revision = Self::REVISION_DS;
@@ -123,12 +105,7 @@ impl Acl {
     ///
     /// # Errors
     /// As [`Acl::insert`].
-    pub fn add_allow(
-        &mut self,
-        sid: Sid,
-        mask: AccessMask,
-        flags: AceFlags,
-    ) -> Result<bool, Error> {
+    pub fn add_allow(&mut self, sid: Sid, mask: AccessMask, flags: AceFlags) -> Result<bool, Error> {
         self.insert(Ace::allow(sid, mask, flags))
     }
 
@@ -168,11 +145,7 @@ impl Acl {
     /// The list exceeds 65,535 bytes or entries.
     pub fn write_to(&self, out: &mut Vec<u8>) -> Result<(), Error> {
         let size = self.byte_len();
-        let too_large = |_| Error::TooLarge {
-            what: Structure::Acl,
-            size,
-            limit: Self::MAX_BYTES,
-        };
+        let too_large = |_| Error::TooLarge { what: Structure::Acl, size, limit: Self::MAX_BYTES };
         let size_field = u16::try_from(size).map_err(too_large)?;
         let count = u16::try_from(self.aces.len()).map_err(too_large)?;
         out.extend_from_slice(&[self.revision, 0]);
@@ -202,37 +175,24 @@ impl Acl {
         let mut header = Reader::new(bytes, Structure::Acl);
         let revision = header.u8()?;
         if !(Self::REVISION..=Self::REVISION_DS).contains(&revision) {
-            return Err(Error::UnknownRevision {
-                what: Structure::Acl,
-                offset: 0,
-                found: revision,
-            });
+            return Err(Error::UnknownRevision { what: Structure::Acl, offset: 0, found: revision });
         }
         header.u8()?;
         let size = usize::from(header.u16()?);
         let count = usize::from(header.u16()?);
         header.u16()?;
         if size < Self::HEADER_LENGTH {
-            return Err(Error::BadSize {
-                what: Structure::Acl,
-                offset: 0,
-                size,
-            });
+            return Err(Error::BadSize { what: Structure::Acl, offset: 0, size });
         }
         let mut rest = header.take(size - Self::HEADER_LENGTH)?;
         // The claimed count is not trusted with memory: four bytes are the least that an ACE takes.
         let mut aces = Vec::with_capacity(count.min(rest.len() / 4));
         for _ in 0..count {
-            let (ace, length) =
-                Ace::read_prefix(rest).map_err(|error| error.shifted(size - rest.len()))?;
+            let (ace, length) = Ace::read_prefix(rest).map_err(|error| error.shifted(size - rest.len()))?;
             aces.push(ace);
             rest = &rest[length..];
         }
-        Ok(Acl {
-            revision,
-            aces,
-            slack: rest.to_vec(),
-        })
+        Ok(Acl { revision, aces, slack: rest.to_vec() })
     }
 }
 
@@ -319,17 +279,8 @@ mod tests {
     fn a_count_beyond_the_bytes_is_an_error() {
         let mut bytes = sample().to_bytes().unwrap();
         bytes[4..6].copy_from_slice(&u16::MAX.to_le_bytes());
-        assert!(matches!(
-            Acl::read_prefix(&bytes),
-            Err(Error::Truncated { .. })
-        ));
-        assert!(matches!(
-            Acl::read_prefix(&[2, 0, 7, 0, 0, 0, 0, 0]),
-            Err(Error::BadSize { .. })
-        ));
-        assert!(matches!(
-            Acl::read_prefix(&[9, 0, 8, 0, 0, 0, 0, 0]),
-            Err(Error::UnknownRevision { .. })
-        ));
+        assert!(matches!(Acl::read_prefix(&bytes), Err(Error::Truncated { .. })));
+        assert!(matches!(Acl::read_prefix(&[2, 0, 7, 0, 0, 0, 0, 0]), Err(Error::BadSize { .. })));
+        assert!(matches!(Acl::read_prefix(&[9, 0, 8, 0, 0, 0, 0, 0]), Err(Error::UnknownRevision { .. })));
     }
 }

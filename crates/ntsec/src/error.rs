@@ -23,9 +23,7 @@ pub enum Error {
         available: usize,
     },
     /// Bytes follow the end of the structure.
-    #[error(
-        "{extra} bytes follow the {what} that ends at offset {offset}: pass exactly one structure"
-    )]
+    #[error("{extra} bytes follow the {what} that ends at offset {offset}: pass exactly one structure")]
     TrailingBytes {
         /// The structure that was read.
         what: Structure,
@@ -51,9 +49,7 @@ pub enum Error {
         offset: usize,
     },
     /// A size field is impossible for its structure.
-    #[error(
-        "{what} at offset {offset} claims the impossible size {size}: the descriptor is damaged"
-    )]
+    #[error("{what} at offset {offset} claims the impossible size {size}: the descriptor is damaged")]
     BadSize {
         /// The structure concerned.
         what: Structure,
@@ -81,9 +77,7 @@ pub enum Error {
         found: usize,
     },
     /// The result does not fit the format (an ACL and an ACE hold at most 65,535 bytes, MS-DTYP §2.4.5).
-    #[error(
-        "the {what} would take {size} bytes; the format holds at most {limit}: remove entries first"
-    )]
+    #[error("the {what} would take {size} bytes; the format holds at most {limit}: remove entries first")]
     TooLarge {
         /// The structure concerned.
         what: Structure,

@@ -43,15 +43,8 @@ impl FromStr for Guid {
                 }
                 at += 1;
             }
-            let digit = |byte: u8| {
-                char::from(byte)
-                    .to_digit(16)
-                    .and_then(|d| u8::try_from(d).ok())
-            };
-            let (high, low) = (
-                digit(bytes[at]).ok_or_else(bad)?,
-                digit(bytes[at + 1]).ok_or_else(bad)?,
-            );
+            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+            let (high, low) = (digit(bytes[at]).ok_or_else(bad)?, digit(bytes[at + 1]).ok_or_else(bad)?);
             out[target] = high << 4 | low;
             at += 2;
         }
@@ -66,25 +59,10 @@ mod tests {
     #[test]
     fn text_and_packet_order_differ_as_ms_dtyp_says() {
         let guid: Guid = "c1530121-71c7-11d1-bc3e-0000f80367c1".parse().unwrap();
-        assert_eq!(
-            guid.0[..8],
-            [0x21, 0x01, 0x53, 0xc1, 0xc7, 0x71, 0xd1, 0x11]
-        );
+        assert_eq!(guid.0[..8], [0x21, 0x01, 0x53, 0xc1, 0xc7, 0x71, 0xd1, 0x11]);
         assert_eq!(guid.to_string(), "c1530121-71c7-11d1-bc3e-0000f80367c1");
-        assert!(
-            "c1530121-71c7-11d1-bc3e-0000f80367c"
-                .parse::<Guid>()
-                .is_err()
-        );
-        assert!(
-            "c1530121x71c7-11d1-bc3e-0000f80367c1"
-                .parse::<Guid>()
-                .is_err()
-        );
-        assert!(
-            "c1530121-71c7-11d1-bc3e-0000f80367cé"
-                .parse::<Guid>()
-                .is_err()
-        );
+        assert!("c1530121-71c7-11d1-bc3e-0000f80367c".parse::<Guid>().is_err());
+        assert!("c1530121x71c7-11d1-bc3e-0000f80367c1".parse::<Guid>().is_err());
+        assert!("c1530121-71c7-11d1-bc3e-0000f80367cé".parse::<Guid>().is_err());
     }
 }

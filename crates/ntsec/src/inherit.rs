@@ -7,8 +7,8 @@
 
 use crate::well_known::{CREATOR_GROUP, CREATOR_OWNER};
 use crate::{
-    AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Control, GenericMapping, IntegrityLevel,
-    MandatoryPolicy, SecurityDescriptor, Sid, SystemMandatoryPolicy, Token,
+    AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Control, GenericMapping, IntegrityLevel, MandatoryPolicy,
+    SecurityDescriptor, Sid, SystemMandatoryPolicy, Token,
 };
 
 /// Whether the child can have children itself.
@@ -40,17 +40,8 @@ pub fn inherited_aces(
     group: Option<&Sid>,
     mapping: &GenericMapping,
 ) -> Vec<Ace> {
-    let place = Place {
-        kind,
-        owner,
-        group,
-        mapping,
-    };
-    parent
-        .iter()
-        .filter_map(|ace| passed_on(ace, kind))
-        .flat_map(|ace| settle(ace, place))
-        .collect()
+    let place = Place { kind, owner, group, mapping };
+    parent.iter().filter_map(|ace| passed_on(ace, kind)).flat_map(|ace| settle(ace, place)).collect()
 }
 
 /// The descriptor of a new object.
@@ -65,61 +56,28 @@ pub fn new_object(
     kind: ChildKind,
     mapping: &GenericMapping,
 ) -> SecurityDescriptor {
-    let owner = creator
-        .and_then(|creator| creator.owner)
-        .unwrap_or(*token.owner());
-    let group = creator
-        .and_then(|creator| creator.group)
-        .unwrap_or(*token.primary_group());
-    let place = Place {
-        kind,
-        owner: Some(&owner),
-        group: Some(&group),
-        mapping,
-    };
+    let owner = creator.and_then(|creator| creator.owner).unwrap_or(*token.owner());
+    let group = creator.and_then(|creator| creator.group).unwrap_or(*token.primary_group());
+    let place = Place { kind, owner: Some(&owner), group: Some(&group), mapping };
     let absent = AclState::Absent;
-    let (parent_dacl, parent_sacl) =
-        parent.map_or((&absent, &absent), |parent| (&parent.dacl, &parent.sacl));
-    let (creator_dacl, creator_sacl) =
-        creator.map_or((&absent, &absent), |creator| (&creator.dacl, &creator.sacl));
+    let (parent_dacl, parent_sacl) = parent.map_or((&absent, &absent), |parent| (&parent.dacl, &parent.sacl));
+    let (creator_dacl, creator_sacl) = creator.map_or((&absent, &absent), |creator| (&creator.dacl, &creator.sacl));
     let asked = creator.map_or(Control::empty(), |creator| creator.control);
 
-    let (mut dacl, dacl_inherited) = combine(
-        creator_dacl,
-        parent_dacl,
-        asked.contains(Control::DACL_PROTECTED),
-        place,
-    );
+    let (mut dacl, dacl_inherited) = combine(creator_dacl, parent_dacl, asked.contains(Control::DACL_PROTECTED), place);
     if dacl == AclState::Absent
         && let Some(default) = token.default_dacl()
     {
-        let aces = default
-            .aces()
-            .iter()
-            .cloned()
-            .flat_map(|ace| settle(ace, place))
-            .collect();
+        let aces = default.aces().iter().cloned().flat_map(|ace| settle(ace, place)).collect();
         dacl = AclState::Present(Acl::from_aces(aces));
     }
-    let (mut sacl, sacl_inherited) = combine(
-        creator_sacl,
-        parent_sacl,
-        asked.contains(Control::SACL_PROTECTED),
-        place,
-    );
+    let (mut sacl, sacl_inherited) = combine(creator_sacl, parent_sacl, asked.contains(Control::SACL_PROTECTED), place);
     label_from_token(&mut sacl, token);
 
     let mut control = asked & (Control::DACL_PROTECTED | Control::SACL_PROTECTED);
     control.set(Control::DACL_AUTO_INHERITED, dacl_inherited);
     control.set(Control::SACL_AUTO_INHERITED, sacl_inherited);
-    SecurityDescriptor {
-        control,
-        resource_manager: 0,
-        owner: Some(owner),
-        group: Some(group),
-        sacl,
-        dacl,
-    }
+    SecurityDescriptor { control, resource_manager: 0, owner: Some(owner), group: Some(group), sacl, dacl }
 }
 
 /// What becomes of `child` when inheritance from `parent` is worked out anew: its explicit entries stay, its inherited ones
@@ -130,12 +88,7 @@ pub fn reinherit(
     kind: ChildKind,
     mapping: &GenericMapping,
 ) -> SecurityDescriptor {
-    let place = Place {
-        kind,
-        owner: child.owner.as_ref(),
-        group: child.group.as_ref(),
-        mapping,
-    };
+    let place = Place { kind, owner: child.owner.as_ref(), group: child.group.as_ref(), mapping };
     let mut renewed = child.clone();
     if !child.control.contains(Control::DACL_PROTECTED)
         && let AclState::Present(acl) = &child.dacl
@@ -145,11 +98,7 @@ pub fn reinherit(
     }
     if !child.control.contains(Control::SACL_PROTECTED) {
         let empty = Acl::new();
-        let renewed_acl = renew(
-            child.sacl.acl().unwrap_or(&empty),
-            parent.sacl.aces(),
-            place,
-        );
+        let renewed_acl = renew(child.sacl.acl().unwrap_or(&empty), parent.sacl.aces(), place);
         if child.sacl != AclState::Absent || !renewed_acl.aces().is_empty() {
             renewed.sacl = AclState::Present(renewed_acl);
             renewed.control |= Control::SACL_AUTO_INHERITED;
@@ -165,20 +114,11 @@ fn renew(acl: &Acl, parent: &[Ace], place: Place<'_>) -> Acl {
 }
 
 /// The creator's entries and the parent's; whether the parent's were taken into account.
-fn combine(
-    creator: &AclState,
-    parent: &AclState,
-    protected: bool,
-    place: Place<'_>,
-) -> (AclState, bool) {
+fn combine(creator: &AclState, parent: &AclState, protected: bool, place: Place<'_>) -> (AclState, bool) {
     let inherited = match parent {
-        AclState::Present(acl) if !protected => inherited_aces(
-            acl.aces(),
-            place.kind,
-            place.owner,
-            place.group,
-            place.mapping,
-        ),
+        AclState::Present(acl) if !protected => {
+            inherited_aces(acl.aces(), place.kind, place.owner, place.group, place.mapping)
+        }
         _ => Vec::new(),
     };
     match creator {
@@ -187,15 +127,8 @@ fn combine(
         AclState::Absent => (AclState::Present(Acl::from_aces(inherited)), true),
         AclState::Present(acl) => {
             // What the creator marked as inherited came from elsewhere; without a parent to inherit from it stays.
-            let own = acl
-                .aces()
-                .iter()
-                .filter(|ace| protected || !ace.is_inherited())
-                .cloned();
-            let aces: Vec<Ace> = own
-                .flat_map(|ace| settle(ace, place))
-                .chain(inherited)
-                .collect();
+            let own = acl.aces().iter().filter(|ace| protected || !ace.is_inherited()).cloned();
+            let aces: Vec<Ace> = own.flat_map(|ace| settle(ace, place)).chain(inherited).collect();
             (AclState::Present(Acl::from_aces(aces)), !protected)
         }
     }
@@ -226,20 +159,13 @@ fn passed_on(ace: &Ace, kind: ChildKind) -> Option<Ace> {
         return None;
     }
     child.flags = (flags - AceFlags::PROPAGATION) | kept | AceFlags::INHERITED;
-    child.flags.set(
-        AceFlags::INHERIT_ONLY,
-        kept.contains(AceFlags::INHERIT_ONLY) || for_other_class,
-    );
+    child.flags.set(AceFlags::INHERIT_ONLY, kept.contains(AceFlags::INHERIT_ONLY) || for_other_class);
     Some(child)
 }
 
 /// Makes creators and generic rights concrete in an ACE that is in force; keeps a copy to inherit where one is needed.
 fn settle(ace: Ace, place: Place<'_>) -> impl Iterator<Item = Ace> {
-    let settled = if ace.is_inherit_only() {
-        None
-    } else {
-        concrete(&ace, place)
-    };
+    let settled = if ace.is_inherit_only() { None } else { concrete(&ace, place) };
     let (in_force, to_inherit) = match settled {
         None => (ace, None),
         Some(mut in_force) => {
@@ -279,19 +205,10 @@ fn concrete(ace: &Ace, place: Place<'_>) -> Option<Ace> {
 
 /// A caller below Medium leaves its level on what it makes, so that its equals can still write it.
 fn label_from_token(sacl: &mut AclState, token: &Token) {
-    let submits = token
-        .mandatory_policy()
-        .contains(MandatoryPolicy::NO_WRITE_UP);
-    let is_labelled = sacl
-        .aces()
-        .iter()
-        .any(|ace| ace.kind == AceKind::MandatoryLabel && !ace.is_inherit_only());
+    let submits = token.mandatory_policy().contains(MandatoryPolicy::NO_WRITE_UP);
+    let is_labelled = sacl.aces().iter().any(|ace| ace.kind == AceKind::MandatoryLabel && !ace.is_inherit_only());
     if token.integrity() < IntegrityLevel::MEDIUM && submits && !is_labelled {
-        let label = Ace::mandatory_label(
-            token.integrity(),
-            SystemMandatoryPolicy::NO_WRITE_UP,
-            AceFlags::empty(),
-        );
+        let label = Ace::mandatory_label(token.integrity(), SystemMandatoryPolicy::NO_WRITE_UP, AceFlags::empty());
         let mut aces = sacl.aces().to_vec();
         aces.insert(0, label);
         *sacl = AclState::Present(Acl::from_aces(aces));
@@ -306,8 +223,7 @@ mod tests {
     const USER: &str = "S-1-5-21-1-2-3-1001";
 
     fn descriptor(sddl: &str) -> SecurityDescriptor {
-        sddl.parse()
-            .unwrap_or_else(|error| panic!("{sddl}: {error}"))
+        sddl.parse().unwrap_or_else(|error| panic!("{sddl}: {error}"))
     }
 
     fn token() -> Token {
@@ -317,23 +233,11 @@ mod tests {
     fn child_of(parent: &str, creator: Option<&str>, kind: ChildKind) -> String {
         let parent = descriptor(parent);
         let creator = creator.map(descriptor);
-        new_object(
-            Some(&parent),
-            creator.as_ref(),
-            &token(),
-            kind,
-            &ObjectType::File.mapping(),
-        )
-        .to_sddl()
-        .unwrap()
+        new_object(Some(&parent), creator.as_ref(), &token(), kind, &ObjectType::File.mapping()).to_sddl().unwrap()
     }
 
     fn dacl_of(parent: &str, kind: ChildKind) -> String {
-        child_of(parent, None, kind)
-            .split_once("D:")
-            .unwrap()
-            .1
-            .to_owned()
+        child_of(parent, None, kind).split_once("D:").unwrap().1.to_owned()
     }
 
     #[test]
@@ -353,11 +257,8 @@ mod tests {
             let parent = format!("D:(A;{flags};FR;;;WD)");
             for (kind, expected) in [(ChildKind::Container, directory), (ChildKind::Leaf, file)] {
                 let dacl = child_of(&parent, None, kind);
-                let expected = if expected.is_empty() {
-                    format!("O:{USER}G:BU")
-                } else {
-                    format!("O:{USER}G:BUD:AI{expected}")
-                };
+                let expected =
+                    if expected.is_empty() { format!("O:{USER}G:BU") } else { format!("O:{USER}G:BUD:AI{expected}") };
                 assert_eq!(dacl, expected, "{flags} {kind:?}");
             }
         }
@@ -368,31 +269,19 @@ mod tests {
         let parent = "D:(A;OICIIO;GA;;;CO)(A;OICI;GXGR;;;CG)(A;CINP;GR;;;WD)";
         assert_eq!(
             dacl_of(parent, ChildKind::Container),
-            format!(
-                "AI(A;ID;FA;;;{USER})(A;OICIIOID;GA;;;CO)(A;ID;0x1200a9;;;BU)(A;OICIIOID;GXGR;;;CG)(A;ID;FR;;;WD)"
-            )
+            format!("AI(A;ID;FA;;;{USER})(A;OICIIOID;GA;;;CO)(A;ID;0x1200a9;;;BU)(A;OICIIOID;GXGR;;;CG)(A;ID;FR;;;WD)")
         );
-        assert_eq!(
-            dacl_of(parent, ChildKind::Leaf),
-            format!("AI(A;ID;FA;;;{USER})(A;ID;0x1200a9;;;BU)")
-        );
+        assert_eq!(dacl_of(parent, ChildKind::Leaf), format!("AI(A;ID;FA;;;{USER})(A;ID;0x1200a9;;;BU)"));
     }
 
     #[test]
     fn what_the_creator_says_comes_first() {
         let parent = "D:(A;OICI;FR;;;WD)";
         assert_eq!(
-            child_of(
-                parent,
-                Some("O:BAD:(A;;GW;;;BU)(A;ID;FA;;;AU)"),
-                ChildKind::Leaf
-            ),
+            child_of(parent, Some("O:BAD:(A;;GW;;;BU)(A;ID;FA;;;AU)"), ChildKind::Leaf),
             "O:BAG:BUD:AI(A;;FW;;;BU)(A;ID;FR;;;WD)"
         );
-        assert_eq!(
-            child_of(parent, Some("D:P(A;;FX;;;BU)"), ChildKind::Leaf),
-            format!("O:{USER}G:BUD:P(A;;FX;;;BU)")
-        );
+        assert_eq!(child_of(parent, Some("D:P(A;;FX;;;BU)"), ChildKind::Leaf), format!("O:{USER}G:BUD:P(A;;FX;;;BU)"));
         assert_eq!(
             child_of(parent, Some("D:NO_ACCESS_CONTROL"), ChildKind::Leaf),
             format!("O:{USER}G:BUD:NO_ACCESS_CONTROL")
@@ -401,31 +290,15 @@ mod tests {
 
     #[test]
     fn the_default_dacl_serves_where_nothing_is_inherited() {
-        let default: SecurityDescriptor =
-            format!("D:(A;;GA;;;{USER})(A;;RC;;;OW)").parse().unwrap();
-        let caller = token()
-            .to_builder()
-            .default_dacl(default.dacl.acl().unwrap().clone())
-            .build();
+        let default: SecurityDescriptor = format!("D:(A;;GA;;;{USER})(A;;RC;;;OW)").parse().unwrap();
+        let caller = token().to_builder().default_dacl(default.dacl.acl().unwrap().clone()).build();
         let child = |parent: &str| {
-            new_object(
-                Some(&descriptor(parent)),
-                None,
-                &caller,
-                ChildKind::Leaf,
-                &ObjectType::File.mapping(),
-            )
-            .to_sddl()
-            .unwrap()
+            new_object(Some(&descriptor(parent)), None, &caller, ChildKind::Leaf, &ObjectType::File.mapping())
+                .to_sddl()
+                .unwrap()
         };
-        assert_eq!(
-            child("D:(A;CI;FR;;;WD)"),
-            format!("O:{USER}G:BUD:(A;;FA;;;{USER})(A;;RC;;;OW)")
-        );
-        assert_eq!(
-            child("D:(A;OI;FR;;;WD)"),
-            format!("O:{USER}G:BUD:AI(A;ID;FR;;;WD)")
-        );
+        assert_eq!(child("D:(A;CI;FR;;;WD)"), format!("O:{USER}G:BUD:(A;;FA;;;{USER})(A;;RC;;;OW)"));
+        assert_eq!(child("D:(A;OI;FR;;;WD)"), format!("O:{USER}G:BUD:AI(A;ID;FR;;;WD)"));
     }
 
     #[test]
@@ -433,17 +306,8 @@ mod tests {
         let parent = "D:(A;OI;FR;;;WD)S:(ML;OICI;NW;;;LW)";
         assert!(child_of(parent, None, ChildKind::Leaf).ends_with("S:AI(ML;ID;NW;;;LW)"));
         let low = token().to_builder().integrity(IntegrityLevel::LOW).build();
-        let made = new_object(
-            None,
-            None,
-            &low,
-            ChildKind::Leaf,
-            &ObjectType::File.mapping(),
-        );
-        assert_eq!(
-            made.to_sddl().unwrap(),
-            format!("O:{USER}G:BUS:(ML;;NW;;;LW)")
-        );
+        let made = new_object(None, None, &low, ChildKind::Leaf, &ObjectType::File.mapping());
+        assert_eq!(made.to_sddl().unwrap(), format!("O:{USER}G:BUS:(ML;;NW;;;LW)"));
     }
 
     #[test]
@@ -452,17 +316,10 @@ mod tests {
         let mapping = ObjectType::File.mapping();
         let renewed = |child: &str| {
             let once = reinherit(&descriptor(child), &parent, ChildKind::Leaf, &mapping);
-            assert_eq!(
-                reinherit(&once, &parent, ChildKind::Leaf, &mapping),
-                once,
-                "idempotent"
-            );
+            assert_eq!(reinherit(&once, &parent, ChildKind::Leaf, &mapping), once, "idempotent");
             once.to_sddl().unwrap()
         };
-        assert_eq!(
-            renewed("O:SYD:AI(D;;FW;;;BU)(A;ID;FA;;;AU)"),
-            "O:SYD:AI(D;;FW;;;BU)(A;ID;FR;;;WD)(A;ID;FA;;;SY)"
-        );
+        assert_eq!(renewed("O:SYD:AI(D;;FW;;;BU)(A;ID;FA;;;AU)"), "O:SYD:AI(D;;FW;;;BU)(A;ID;FR;;;WD)(A;ID;FA;;;SY)");
         assert_eq!(renewed("O:SYD:P(A;ID;FA;;;AU)"), "O:SYD:P(A;ID;FA;;;AU)");
         assert_eq!(renewed("D:NO_ACCESS_CONTROL"), "D:NO_ACCESS_CONTROL");
         // Without an owner CREATOR OWNER has nobody to stand for; its generic right is made concrete all the same.

@@ -50,8 +50,7 @@ mod serde_impl;
 pub use ace::{Ace, AceFlags, AceKind, ObjectTypes, SystemMandatoryPolicy};
 pub use acl::Acl;
 pub use check::{
-    AccessCheck, Conditions, Decision, Event, Explanation, NoObserver, Observer, Pass, Refusal,
-    WriteReading,
+    AccessCheck, Conditions, Decision, Event, Explanation, NoObserver, Observer, Pass, Refusal, WriteReading,
 };
 pub use descriptor::{AbsoluteParts, AclState, Control, Layout, SecurityDescriptor};
 pub use error::{Error, SddlProblem, Structure};
@@ -61,6 +60,6 @@ pub use object_type::{GenericMapping, ObjectType};
 pub use sddl::{Domains, write_ace as ace_to_sddl};
 pub use sid::{RingfenceSid, Sid, well_known};
 pub use token::{
-    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege,
-    PrivilegeAttributes, RestrictFlags, Restricting, Restriction, Token, TokenBuilder,
+    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege, PrivilegeAttributes, RestrictFlags,
+    Restricting, Restriction, Token, TokenBuilder,
 };

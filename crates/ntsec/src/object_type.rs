@@ -111,39 +111,19 @@ impl ObjectType {
             ObjectType::File | ObjectType::Directory | ObjectType::Pipe => {
                 GenericMapping::new(0x0012_0089, 0x0012_0116, 0x0012_00A0, 0x001F_01FF)
             }
-            ObjectType::Key => {
-                GenericMapping::new(0x0002_0019, 0x0002_0006, 0x0002_0019, 0x000F_003F)
-            }
-            ObjectType::Section => {
-                GenericMapping::new(0x0002_0005, 0x0002_0002, 0x0002_0008, 0x000F_001F)
-            }
-            ObjectType::Mutant => {
-                GenericMapping::new(0x0002_0001, 0x0002_0000, 0x0012_0000, 0x001F_0001)
-            }
+            ObjectType::Key => GenericMapping::new(0x0002_0019, 0x0002_0006, 0x0002_0019, 0x000F_003F),
+            ObjectType::Section => GenericMapping::new(0x0002_0005, 0x0002_0002, 0x0002_0008, 0x000F_001F),
+            ObjectType::Mutant => GenericMapping::new(0x0002_0001, 0x0002_0000, 0x0012_0000, 0x001F_0001),
             ObjectType::Event | ObjectType::Semaphore => {
                 GenericMapping::new(0x0002_0001, 0x0002_0002, 0x0012_0000, 0x001F_0003)
             }
-            ObjectType::Process => {
-                GenericMapping::new(0x0002_0410, 0x0002_0BEA, 0x0012_1001, 0x001F_FFFF)
-            }
-            ObjectType::Thread => {
-                GenericMapping::new(0x0002_0048, 0x0002_0437, 0x0012_0800, 0x001F_FFFF)
-            }
-            ObjectType::Token => {
-                GenericMapping::new(0x0002_001A, 0x0002_01E0, 0x0002_0005, 0x000F_01FF)
-            }
-            ObjectType::Job => {
-                GenericMapping::new(0x0002_0004, 0x0002_000B, 0x0012_0000, 0x001F_003F)
-            }
-            ObjectType::Desktop => {
-                GenericMapping::new(0x0002_0041, 0x0002_00BE, 0x0002_0100, 0x000F_01FF)
-            }
-            ObjectType::WindowStation => {
-                GenericMapping::new(0x0002_0303, 0x0002_001C, 0x0002_0060, 0x000F_037F)
-            }
-            ObjectType::WfpObject => {
-                GenericMapping::new(0x0002_01D4, 0x0003_040B, 0x0002_0220, 0x000F_07FF)
-            }
+            ObjectType::Process => GenericMapping::new(0x0002_0410, 0x0002_0BEA, 0x0012_1001, 0x001F_FFFF),
+            ObjectType::Thread => GenericMapping::new(0x0002_0048, 0x0002_0437, 0x0012_0800, 0x001F_FFFF),
+            ObjectType::Token => GenericMapping::new(0x0002_001A, 0x0002_01E0, 0x0002_0005, 0x000F_01FF),
+            ObjectType::Job => GenericMapping::new(0x0002_0004, 0x0002_000B, 0x0012_0000, 0x001F_003F),
+            ObjectType::Desktop => GenericMapping::new(0x0002_0041, 0x0002_00BE, 0x0002_0100, 0x000F_01FF),
+            ObjectType::WindowStation => GenericMapping::new(0x0002_0303, 0x0002_001C, 0x0002_0060, 0x000F_037F),
+            ObjectType::WfpObject => GenericMapping::new(0x0002_01D4, 0x0003_040B, 0x0002_0220, 0x000F_07FF),
             ObjectType::WfpCondition => GenericMapping::new(0, 0, 0, 1),
         }
     }
@@ -179,10 +159,7 @@ impl ObjectType {
     pub fn describe(self, mask: AccessMask) -> String {
         let mut names = Vec::new();
         let mut unnamed = AccessMask::NONE;
-        for bit in (0..32)
-            .map(|shift| AccessMask(1 << shift))
-            .filter(|bit| mask.contains(*bit))
-        {
+        for bit in (0..32).map(|shift| AccessMask(1 << shift)).filter(|bit| mask.contains(*bit)) {
             match self.bit_name(bit) {
                 Some(name) => names.push(name.to_owned()),
                 None => unnamed |= bit,
@@ -196,18 +173,13 @@ impl ObjectType {
 
     /// The right with one of the names that [`ObjectType::describe`] writes.
     pub fn right_named(self, name: &str) -> Option<AccessMask> {
-        (0..32)
-            .map(|shift| AccessMask(1 << shift))
-            .find(|bit| self.bit_name(*bit) == Some(name))
+        (0..32).map(|shift| AccessMask(1 << shift)).find(|bit| self.bit_name(*bit) == Some(name))
     }
 
     fn bit_name(self, bit: AccessMask) -> Option<&'static str> {
         let place = usize::try_from(bit.0.trailing_zeros()).ok()?;
         if place >= 16 {
-            return COMMON
-                .iter()
-                .find(|(mask, _)| *mask == bit)
-                .map(|(_, name)| *name);
+            return COMMON.iter().find(|(mask, _)| *mask == bit).map(|(_, name)| *name);
         }
         let names: &[&str] = match self {
             ObjectType::File => &FILE,
@@ -286,13 +258,8 @@ const KEY: [&str; 6] = [
     "KEY_NOTIFY",
     "KEY_CREATE_LINK",
 ];
-const SECTION: [&str; 5] = [
-    "SECTION_QUERY",
-    "SECTION_MAP_WRITE",
-    "SECTION_MAP_READ",
-    "SECTION_MAP_EXECUTE",
-    "SECTION_EXTEND_SIZE",
-];
+const SECTION: [&str; 5] =
+    ["SECTION_QUERY", "SECTION_MAP_WRITE", "SECTION_MAP_READ", "SECTION_MAP_EXECUTE", "SECTION_EXTEND_SIZE"];
 const PROCESS: [&str; 14] = [
     "PROCESS_TERMINATE",
     "PROCESS_CREATE_THREAD",
@@ -398,12 +365,8 @@ mod tests {
     #[test]
     fn what_write_means_for_files_leaves_out_the_rights_that_the_readings_argue_about() {
         let write = ObjectType::File.mapping().write;
-        for right in [
-            AccessMask::DELETE,
-            AccessMask::WRITE_DAC,
-            AccessMask::WRITE_OWNER,
-            AccessMask::FILE_DELETE_CHILD,
-        ] {
+        for right in [AccessMask::DELETE, AccessMask::WRITE_DAC, AccessMask::WRITE_OWNER, AccessMask::FILE_DELETE_CHILD]
+        {
             assert!(!write.intersects(right));
         }
         assert!(write.contains(AccessMask::FILE_WRITE_DATA | AccessMask::FILE_WRITE_ATTRIBUTES));
@@ -413,9 +376,7 @@ mod tests {
     fn reading_memory_and_terminating_are_no_writes_of_a_process() {
         let mapping = ObjectType::Process.mapping();
         let vm_read = ObjectType::Process.right_named("PROCESS_VM_READ").unwrap();
-        let terminate = ObjectType::Process
-            .right_named("PROCESS_TERMINATE")
-            .unwrap();
+        let terminate = ObjectType::Process.right_named("PROCESS_TERMINATE").unwrap();
         assert!(mapping.read.contains(vm_read) && mapping.execute.contains(terminate));
         assert!(!mapping.write.intersects(vm_read | terminate));
     }
@@ -426,10 +387,7 @@ mod tests {
             ObjectType::Directory.describe(AccessMask(0x0001_0042)),
             "FILE_ADD_FILE | FILE_DELETE_CHILD | DELETE"
         );
-        assert_eq!(
-            ObjectType::Key.describe(AccessMask(0x8001)),
-            "KEY_QUERY_VALUE | 0x8000"
-        );
+        assert_eq!(ObjectType::Key.describe(AccessMask(0x8001)), "KEY_QUERY_VALUE | 0x8000");
         assert_eq!(ObjectType::File.describe(AccessMask::NONE), "0x0");
     }
 }

@@ -11,11 +11,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8], what: Structure) -> Self {
-        Reader {
-            bytes,
-            position: 0,
-            what,
-        }
+        Reader { bytes, position: 0, what }
     }
 
     pub(crate) fn position(&self) -> usize {

@@ -59,10 +59,7 @@ mod tests {
         let ace = descriptor.dacl.aces()[0].clone();
         let json = serde_json::to_string(&(&descriptor, &ace, ace.sid, ace.mask)).unwrap();
         let sid = ace.sid;
-        assert_eq!(
-            json,
-            format!("[\"{sddl}\",\"(A;OICI;0x1301bf;;;{sid})\",\"{sid}\",1245631]")
-        );
+        assert_eq!(json, format!("[\"{sddl}\",\"(A;OICI;0x1301bf;;;{sid})\",\"{sid}\",1245631]"));
         let back: (SecurityDescriptor, Ace, Sid, AccessMask) = serde_json::from_str(&json).unwrap();
         assert_eq!(back, (descriptor, ace.clone(), ace.sid, ace.mask));
         assert!(serde_json::from_str::<Sid>("\"BA\"").is_err());

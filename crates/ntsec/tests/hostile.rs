@@ -4,14 +4,9 @@
 
 use std::time::Instant;
 
-use ringfence_ntsec::{
-    AccessCheck, AccessMask, Acl, Error, Layout, ObjectType, SecurityDescriptor, Sid, Token,
-};
+use ringfence_ntsec::{AccessCheck, AccessMask, Acl, Error, Layout, ObjectType, SecurityDescriptor, Sid, Token};
 
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
+#[allow(dead_code, reason = "shared by several tests, none of which uses all of it")]
 mod common;
 
 use common::{Rng, Shape};
@@ -69,10 +64,7 @@ fn is_sound(descriptor: &SecurityDescriptor) {
     if let Ok(bytes) = descriptor.to_bytes() {
         let again = SecurityDescriptor::from_bytes(&bytes).unwrap();
         assert_eq!(again.to_bytes().unwrap(), bytes);
-        assert_eq!(
-            check.maximum(),
-            AccessCheck::new(&token, &again, ObjectType::File).maximum()
-        );
+        assert_eq!(check.maximum(), AccessCheck::new(&token, &again, ObjectType::File).maximum());
     }
 }
 
@@ -90,9 +82,7 @@ fn sddl() {
                 accepted += 1;
                 is_sound(&descriptor);
                 if let Ok(sddl) = descriptor.to_sddl() {
-                    let again: SecurityDescriptor = sddl
-                        .parse()
-                        .unwrap_or_else(|error| panic!("{sddl}: {error}"));
+                    let again: SecurityDescriptor = sddl.parse().unwrap_or_else(|error| panic!("{sddl}: {error}"));
                     assert_eq!(again.to_sddl().unwrap(), sddl, "{text}");
                 }
             }
@@ -103,26 +93,17 @@ fn sddl() {
             Err(other) => panic!("{text}: {other:?}"),
         }
     }
-    assert!(
-        accepted > 100 && refused > 100,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
 fn binary_descriptors() {
     let mut rng = Rng(12);
     let pool = common::sid_pool();
-    let mut seeds: Vec<Vec<u8>> = SDDL_SEEDS
-        .iter()
-        .filter_map(|text| text.parse::<SecurityDescriptor>().ok()?.to_bytes().ok())
-        .collect();
+    let mut seeds: Vec<Vec<u8>> =
+        SDDL_SEEDS.iter().filter_map(|text| text.parse::<SecurityDescriptor>().ok()?.to_bytes().ok()).collect();
     for _ in 0..8 {
-        let shape = Shape {
-            owner_rights: true,
-            object_aces: true,
-            deny_in_front: false,
-        };
+        let shape = Shape { owner_rights: true, object_aces: true, deny_in_front: false };
         let descriptor = common::descriptor(&mut rng, &pool, shape);
         seeds.push(descriptor.to_bytes_in(Layout::ACLS_FIRST).unwrap());
     }
@@ -145,10 +126,7 @@ fn binary_descriptors() {
             let _ = acl.to_bytes();
         }
     }
-    assert!(
-        accepted > 100 && refused > 100,
-        "{accepted} accepted, {refused} refused"
-    );
+    assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
@@ -180,10 +158,7 @@ fn token_descriptions() {
         let mut bytes = seed.as_bytes().to_vec();
         mutate(&mut rng, &mut bytes, seed.as_bytes());
         if let Ok(token) = String::from_utf8_lossy(&bytes).parse::<Token>() {
-            assert_eq!(
-                token.to_string().parse::<Token>().unwrap().to_string(),
-                token.to_string()
-            );
+            assert_eq!(token.to_string().parse::<Token>().unwrap().to_string(), token.to_string());
         }
     }
 }
@@ -214,10 +189,7 @@ fn megabytes_take_linear_time() {
         println!("{head}… {elapsed:?}");
         assert!(elapsed.as_secs() < 5, "{head}… took {elapsed:?}");
         if let Ok(descriptor) = result {
-            assert!(
-                descriptor.to_bytes().is_ok(),
-                "{head}… was accepted and has no bytes"
-            );
+            assert!(descriptor.to_bytes().is_ok(), "{head}… was accepted and has no bytes");
         }
     }
     let damaged = vec![0xff; SecurityDescriptor::MAX_BYTES];

@@ -6,9 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
-use ringfence_ntsec::{
-    AccessCheck, AccessMask, ObjectType, SecurityDescriptor, Token, WriteReading,
-};
+use ringfence_ntsec::{AccessCheck, AccessMask, ObjectType, SecurityDescriptor, Token, WriteReading};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -45,19 +43,13 @@ fn deciding_allocates_nothing_and_explaining_does() {
                         restricting S-1-5-21-7-7-7-3735000001\nwrite-restricted"
         .parse()
         .unwrap();
-    let aces: String = (0..50)
-        .map(|rid| format!("(D;;SD;;;S-1-5-21-1-2-3-{rid})"))
-        .collect();
+    let aces: String = (0..50).map(|rid| format!("(D;;SD;;;S-1-5-21-1-2-3-{rid})")).collect();
     let sddl = format!("O:S-1-5-21-1-2-3-1001D:{aces}(A;;FA;;;WD)S:(ML;;NW;;;ME)");
     let descriptor: SecurityDescriptor = sddl.parse().unwrap();
     let check = AccessCheck::new(&token, &descriptor, ObjectType::File);
     let decided = allocations_of(|| {
         for reading in WriteReading::ALL {
-            for desired in [
-                AccessMask::MAXIMUM_ALLOWED,
-                AccessMask::GENERIC_READ,
-                AccessMask::WRITE_OWNER,
-            ] {
+            for desired in [AccessMask::MAXIMUM_ALLOWED, AccessMask::GENERIC_READ, AccessMask::WRITE_OWNER] {
                 let _ = black_box(check.with_write_reading(reading).decide(black_box(desired)));
             }
         }

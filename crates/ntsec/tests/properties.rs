@@ -5,16 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ringfence_ntsec::inherit::{ChildKind, inherited_aces, new_object, reinherit};
 use ringfence_ntsec::{
-    AccessCheck, AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Conditions, Control, Group,
-    GroupAttributes, Guid, IntegrityLevel, Layout, Lowbox, ObjectType, ObjectTypes, Privilege,
-    RestrictFlags, Restricting, Restriction, SecurityDescriptor, Sid, SystemMandatoryPolicy, Token,
-    WriteReading, well_known,
+    AccessCheck, AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Conditions, Control, Group, GroupAttributes, Guid,
+    IntegrityLevel, Layout, Lowbox, ObjectType, ObjectTypes, Privilege, RestrictFlags, Restricting, Restriction,
+    SecurityDescriptor, Sid, SystemMandatoryPolicy, Token, WriteReading, well_known,
 };
 
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
+#[allow(dead_code, reason = "shared by several tests, none of which uses all of it")]
 mod common;
 
 fn sid() -> impl Strategy<Value = Sid> {
@@ -22,8 +18,7 @@ fn sid() -> impl Strategy<Value = Sid> {
 }
 
 fn any_sid() -> impl Strategy<Value = Sid> {
-    (0_u64..1 << 48, vec(any::<u32>(), 0..=15))
-        .prop_map(|(authority, subs)| Sid::new(authority, &subs).unwrap())
+    (0_u64..1 << 48, vec(any::<u32>(), 0..=15)).prop_map(|(authority, subs)| Sid::new(authority, &subs).unwrap())
 }
 
 fn mask() -> impl Strategy<Value = AccessMask> {
@@ -42,41 +37,19 @@ fn mask() -> impl Strategy<Value = AccessMask> {
 }
 
 fn flags() -> impl Strategy<Value = AceFlags> {
-    (0_u8..32).prop_map(|bits| {
-        if bits < 16 {
-            AceFlags::empty()
-        } else {
-            AceFlags::from_bits_truncate(bits & 0x1F)
-        }
-    })
+    (0_u8..32).prop_map(|bits| if bits < 16 { AceFlags::empty() } else { AceFlags::from_bits_truncate(bits & 0x1F) })
 }
 
 fn ace() -> impl Strategy<Value = Ace> {
     (any::<bool>(), sid(), mask(), flags(), 0_u8..10).prop_map(|(deny, sid, mask, flags, odd)| {
-        let mut ace = if deny {
-            Ace::deny(sid, mask, flags)
-        } else {
-            Ace::allow(sid, mask, flags)
-        };
+        let mut ace = if deny { Ace::deny(sid, mask, flags) } else { Ace::allow(sid, mask, flags) };
         match odd {
             0 => {
-                ace.kind = if deny {
-                    AceKind::DeniedObject
-                } else {
-                    AceKind::AllowedObject
-                };
-                ace.objects = ObjectTypes {
-                    object: Some(Guid([7; 16])),
-                    inherited: None,
-                };
+                ace.kind = if deny { AceKind::DeniedObject } else { AceKind::AllowedObject };
+                ace.objects = ObjectTypes { object: Some(Guid([7; 16])), inherited: None };
             }
             1 => {
-                ace = format!(
-                    "(X{};;0x1f01ff;;;WD;(Exists a))",
-                    if deny { "D" } else { "A" }
-                )
-                .parse()
-                .unwrap();
+                ace = format!("(X{};;0x1f01ff;;;WD;(Exists a))", if deny { "D" } else { "A" }).parse().unwrap();
                 ace.sid = sid;
                 ace.mask = mask;
                 ace.flags = flags;
@@ -88,62 +61,44 @@ fn ace() -> impl Strategy<Value = Ace> {
 }
 
 fn descriptor() -> impl Strategy<Value = SecurityDescriptor> {
-    let label = (
-        prop::sample::select(vec![0_u32, 0x1000, 0x2000, 0x3000]),
-        0_u32..8,
-    );
+    let label = (prop::sample::select(vec![0_u32, 0x1000, 0x2000, 0x3000]), 0_u32..8);
     let dacl = prop_oneof![12 => vec(ace(), 0..10).prop_map(|aces| AclState::Present(Acl::from_aces(aces))),
         1 => Just(AclState::Null), 1 => Just(AclState::Absent)];
-    (sid(), sid(), dacl, prop::option::of(label), any::<u16>()).prop_map(
-        |(owner, group, dacl, label, control)| {
-            let sacl = label.map_or(AclState::Absent, |(level, policy)| {
-                let policy = SystemMandatoryPolicy::from_bits_retain(policy);
-                AclState::Present(Acl::from_aces(vec![Ace::mandatory_label(
-                    IntegrityLevel(level),
-                    policy,
-                    AceFlags::empty(),
-                )]))
-            });
-            let inheritance = Control::from_bits_truncate(control & 0x3F00);
-            SecurityDescriptor {
-                control: inheritance,
-                resource_manager: 0,
-                owner: Some(owner),
-                group: Some(group),
-                sacl,
-                dacl,
-            }
-        },
-    )
+    (sid(), sid(), dacl, prop::option::of(label), any::<u16>()).prop_map(|(owner, group, dacl, label, control)| {
+        let sacl = label.map_or(AclState::Absent, |(level, policy)| {
+            let policy = SystemMandatoryPolicy::from_bits_retain(policy);
+            AclState::Present(Acl::from_aces(vec![Ace::mandatory_label(
+                IntegrityLevel(level),
+                policy,
+                AceFlags::empty(),
+            )]))
+        });
+        let inheritance = Control::from_bits_truncate(control & 0x3F00);
+        SecurityDescriptor {
+            control: inheritance,
+            resource_manager: 0,
+            owner: Some(owner),
+            group: Some(group),
+            sacl,
+            dacl,
+        }
+    })
 }
 
 fn restricting() -> impl Strategy<Value = Restricting> {
-    (vec(sid(), 0..4), any::<bool>())
-        .prop_map(|(sids, write_only)| Restricting { sids, write_only })
+    (vec(sid(), 0..4), any::<bool>()).prop_map(|(sids, write_only)| Restricting { sids, write_only })
 }
 
 fn token() -> impl Strategy<Value = Token> {
     let group = (sid(), prop::sample::select(vec![7_u32, 7, 7, 0x10, 0]));
     let privileges = prop::sample::subsequence(
-        vec![
-            Privilege::Security,
-            Privilege::TakeOwnership,
-            Privilege::Relabel,
-            Privilege::ChangeNotify,
-        ],
+        vec![Privilege::Security, Privilege::TakeOwnership, Privilege::Relabel, Privilege::ChangeNotify],
         0..3,
     );
     let level = prop::sample::select(vec![0x1000_u32, 0x2000, 0x2000, 0x3000]);
     let lowbox = prop::bool::weighted(0.15);
-    (
-        sid(),
-        vec(group, 0..6),
-        privileges,
-        level,
-        prop::option::weighted(0.4, restricting()),
-        lowbox,
-    )
-        .prop_map(|(user, groups, privileges, level, restricting, lowbox)| {
+    (sid(), vec(group, 0..6), privileges, level, prop::option::weighted(0.4, restricting()), lowbox).prop_map(
+        |(user, groups, privileges, level, restricting, lowbox)| {
             let mut builder = Token::builder(user).integrity(IntegrityLevel(level));
             for (sid, attributes) in groups {
                 builder = builder.group_with(sid, GroupAttributes::from_bits_retain(attributes));
@@ -158,25 +113,21 @@ fn token() -> impl Strategy<Value = Token> {
                 let package = "S-1-15-2-1-2-3-4-5-6-7".parse().unwrap();
                 builder = builder.lowbox(Lowbox {
                     package,
-                    capabilities: vec![Group {
-                        sid: well_known::EVERYONE,
-                        attributes: GroupAttributes::ENABLED,
-                    }],
+                    capabilities: vec![Group { sid: well_known::EVERYONE, attributes: GroupAttributes::ENABLED }],
                     less_privileged: false,
                 });
             }
             builder.build()
-        })
+        },
+    )
 }
 
 fn restriction() -> impl Strategy<Value = Restriction> {
-    (0_u32..16, vec(sid(), 0..3), vec(sid(), 0..4)).prop_map(|(flags, deny_only, restricting)| {
-        Restriction {
-            flags: RestrictFlags::from_bits_truncate(flags),
-            deny_only,
-            delete_privileges: vec![Privilege::Relabel],
-            restricting,
-        }
+    (0_u32..16, vec(sid(), 0..3), vec(sid(), 0..4)).prop_map(|(flags, deny_only, restricting)| Restriction {
+        flags: RestrictFlags::from_bits_truncate(flags),
+        deny_only,
+        delete_privileges: vec![Privilege::Relabel],
+        restricting,
     })
 }
 
@@ -189,28 +140,15 @@ fn reading() -> impl Strategy<Value = WriteReading> {
 }
 
 /// What may be had with each privilege asked for by name too.
-fn reach(
-    token: &Token,
-    descriptor: &SecurityDescriptor,
-    kind: ObjectType,
-    reading: WriteReading,
-) -> AccessMask {
+fn reach(token: &Token, descriptor: &SecurityDescriptor, kind: ObjectType, reading: WriteReading) -> AccessMask {
     let check = AccessCheck::new(token, descriptor, kind).with_write_reading(reading);
     let named = [AccessMask::WRITE_OWNER, AccessMask::ACCESS_SYSTEM_SECURITY];
-    named
-        .into_iter()
-        .filter(|right| check.allows(*right))
-        .fold(check.maximum(), |all, right| all | right)
+    named.into_iter().filter(|right| check.allows(*right)).fold(check.maximum(), |all, right| all | right)
 }
 
 fn config() -> ProptestConfig {
     let cases = common::amount("RINGFENCE_PROPERTY_CASES", 600) as u32;
-    ProptestConfig {
-        cases,
-        max_global_rejects: cases * 4,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, max_global_rejects: cases * 4, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

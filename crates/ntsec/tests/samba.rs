@@ -13,14 +13,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use ringfence_ntsec::{
-    AccessCheck, AccessMask, AclState, MandatoryPolicy, ObjectType, Privilege, SecurityDescriptor,
-    Token, well_known,
+    AccessCheck, AccessMask, AclState, MandatoryPolicy, ObjectType, Privilege, SecurityDescriptor, Token, well_known,
 };
 
-#[allow(
-    dead_code,
-    reason = "shared by several tests, none of which uses all of it"
-)]
+#[allow(dead_code, reason = "shared by several tests, none of which uses all of it")]
 mod common;
 
 use common::{Rng, Shape};
@@ -79,11 +75,7 @@ impl Samba {
             let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
                 continue;
             };
-            let mut samba = Samba {
-                child,
-                input,
-                output: BufReader::new(output),
-            };
+            let mut samba = Samba { child, input, output: BufReader::new(output) };
             if samba.line() == "ready" {
                 return Ok(samba);
             }
@@ -103,39 +95,19 @@ impl Samba {
     }
 
     /// The granted mask, empty if denied.
-    fn access_check(
-        &mut self,
-        descriptor: &SecurityDescriptor,
-        token: &Token,
-        desired: AccessMask,
-    ) -> AccessMask {
+    fn access_check(&mut self, descriptor: &SecurityDescriptor, token: &Token, desired: AccessMask) -> AccessMask {
         let sids: Vec<String> = std::iter::once(token.user())
             .chain(token.groups().iter().map(|group| &group.sid))
             .map(ToString::to_string)
             .collect();
-        let privileges: Vec<String> = token
-            .privileges()
-            .iter()
-            .map(|(privilege, _)| privilege.luid().to_string())
-            .collect();
-        let privileges = if privileges.is_empty() {
-            "-".to_owned()
-        } else {
-            privileges.join(",")
-        };
+        let privileges: Vec<String> =
+            token.privileges().iter().map(|(privilege, _)| privilege.luid().to_string()).collect();
+        let privileges = if privileges.is_empty() { "-".to_owned() } else { privileges.join(",") };
         let bytes = hex(&descriptor.to_bytes().unwrap());
-        let answer = self.ask(&format!(
-            "check {bytes} {:x} {privileges} {}",
-            desired.0,
-            sids.join(",")
-        ));
+        let answer = self.ask(&format!("check {bytes} {:x} {privileges} {}", desired.0, sids.join(",")));
         match answer.as_str() {
             "denied" => AccessMask::NONE,
-            granted => AccessMask(
-                granted
-                    .parse()
-                    .unwrap_or_else(|_| panic!("Samba said {granted:?}")),
-            ),
+            granted => AccessMask(granted.parse().unwrap_or_else(|_| panic!("Samba said {granted:?}"))),
         }
     }
 }
@@ -153,24 +125,14 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Whether Samba follows Windows' order for this case.
 fn comparable(descriptor: &SecurityDescriptor, token: &Token, desired: AccessMask) -> bool {
-    let in_force = || {
-        descriptor
-            .dacl
-            .aces()
-            .iter()
-            .filter(|ace| !ace.is_inherit_only())
-    };
+    let in_force = || descriptor.dacl.aces().iter().filter(|ace| !ace.is_inherit_only());
     let speaks_of_owner = in_force().any(|ace| ace.sid == well_known::OWNER_RIGHTS);
-    let denied = in_force()
-        .filter(|ace| ace.kind.is_deny())
-        .fold(AccessMask::NONE, |all, ace| all | ace.mask);
+    let denied = in_force().filter(|ace| ace.kind.is_deny()).fold(AccessMask::NONE, |all, ace| all | ace.mask);
     if desired.contains(AccessMask::MAXIMUM_ALLOWED) {
-        let holds = |sid: &ringfence_ntsec::Sid| {
-            token.user() == sid || token.groups().iter().any(|group| group.sid == *sid)
-        };
+        let holds =
+            |sid: &ringfence_ntsec::Sid| token.user() == sid || token.groups().iter().any(|group| group.sid == *sid);
         let implied = AccessMask::READ_CONTROL | AccessMask::WRITE_DAC;
-        let implied_and_denied =
-            descriptor.owner.as_ref().is_some_and(holds) && denied.intersects(implied);
+        let implied_and_denied = descriptor.owner.as_ref().is_some_and(holds) && denied.intersects(implied);
         return descriptor.dacl != AclState::Null && !speaks_of_owner && !implied_and_denied;
     }
     let unprotected = descriptor.dacl == AclState::Null;
@@ -194,16 +156,10 @@ fn samba_agrees_with_the_access_check() {
     let wanted = common::amount("RINGFENCE_SAMBA_CASES", 6000);
     while compared < wanted {
         let asks_maximum = rng.one_in(4);
-        let shape = Shape {
-            owner_rights: rng.one_in(3),
-            object_aces: true,
-            deny_in_front: asks_maximum,
-        };
+        let shape = Shape { owner_rights: rng.one_in(3), object_aces: true, deny_in_front: asks_maximum };
         let descriptor = common::descriptor(&mut rng, &pool, shape);
         // Samba has no integrity levels.
-        let token = common::token_parts(&mut rng, &pool)
-            .mandatory_policy(MandatoryPolicy::empty())
-            .build();
+        let token = common::token_parts(&mut rng, &pool).mandatory_policy(MandatoryPolicy::empty()).build();
         let desired = match asks_maximum {
             true => AccessMask::MAXIMUM_ALLOWED,
             false if rng.one_in(20) => common::mask(&mut rng) | AccessMask::ACCESS_SYSTEM_SECURITY,
@@ -227,10 +183,7 @@ fn samba_agrees_with_the_access_check() {
         granted += usize::from(!ours.is_empty());
     }
     println!("compared {compared} triples with Samba: {granted} granted, {left_out} left out");
-    assert!(
-        granted > compared / 10 && granted < compared * 9 / 10,
-        "the cases are lopsided"
-    );
+    assert!(granted > compared / 10 && granted < compared * 9 / 10, "the cases are lopsided");
     assert!(left_out < compared / 4, "too many cases were left out");
 }
 
@@ -246,41 +199,25 @@ fn samba_reads_the_same_bytes_from_sddl() {
     let pool = common::sid_pool();
     let mut rng = Rng(0xa5a5);
     for case in 0..common::amount("RINGFENCE_SAMBA_CASES", 6000) / 4 {
-        let shape = Shape {
-            owner_rights: true,
-            object_aces: true,
-            deny_in_front: false,
-        };
+        let shape = Shape { owner_rights: true, object_aces: true, deny_in_front: false };
         let mut descriptor = common::descriptor(&mut rng, &pool, shape);
         if descriptor.dacl == AclState::Null {
             descriptor.dacl = AclState::Present(ringfence_ntsec::Acl::new());
         }
         let mut sddl = descriptor.to_sddl().unwrap();
         // Samba gives the file aliases other values than Windows does (FA is 0x1ff): write numbers.
-        for (alias, number) in [
-            ("FA", "0x1f01ff"),
-            ("FR", "0x120089"),
-            ("FW", "0x120116"),
-            ("FX", "0x1200a0"),
-        ] {
+        for (alias, number) in [("FA", "0x1f01ff"), ("FR", "0x120089"), ("FW", "0x120116"), ("FX", "0x1200a0")] {
             sddl = sddl.replace(&format!(";{alias};"), &format!(";{number};"));
         }
         let parsed: SecurityDescriptor = sddl.parse().unwrap();
         let revision = parsed.dacl.acl().unwrap().revision();
         let answer = samba.ask(&format!("sddl {sddl} {revision}"));
-        assert_eq!(
-            answer,
-            hex(&parsed.to_bytes().unwrap()),
-            "case {case}: {sddl}"
-        );
+        assert_eq!(answer, hex(&parsed.to_bytes().unwrap()), "case {case}: {sddl}");
     }
 }
 
 #[test]
 fn the_privileges_of_the_server_are_those_of_the_library() {
     // The script above names them by LUID.
-    assert_eq!(
-        (Privilege::Security.luid(), Privilege::TakeOwnership.luid()),
-        (8, 9)
-    );
+    assert_eq!((Privilege::Security.luid(), Privilege::TakeOwnership.luid()), (8, 9));
 }

@@ -2,16 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ringfence_ntsec::{
-    AccessCheck, AccessMask, AceFlags, AceKind, Layout, ObjectType, SecurityDescriptor, Sid, Token,
-    well_known,
+    AccessCheck, AccessMask, AceFlags, AceKind, Layout, ObjectType, SecurityDescriptor, Sid, Token, well_known,
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: String = hex.split_whitespace().collect();
-    (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-        .collect()
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }
 
 /// MS-DTYP §2.5.1.4, "SDDL String to Binary Security Descriptor Examples".
@@ -40,22 +36,13 @@ fn sddl_to_binary() {
 /// <https://learn.microsoft.com/windows/win32/secauthz/security-descriptor-string-format>, the two examples.
 #[test]
 fn security_descriptor_strings() {
-    let domains = ringfence_ntsec::Domains {
-        domain: Some("S-1-5-21-1-2-3".parse().unwrap()),
-        ..Default::default()
-    };
+    let domains = ringfence_ntsec::Domains { domain: Some("S-1-5-21-1-2-3".parse().unwrap()), ..Default::default() };
     let text = "O:AOG:DAD:(A;;RPWPCCDCLCSWRCWDWOGA;;;S-1-0-0)";
     let descriptor = SecurityDescriptor::from_sddl_in(text, &domains).unwrap();
     assert_eq!(descriptor.owner, Some("S-1-5-32-548".parse().unwrap()));
-    assert_eq!(
-        descriptor.group,
-        Some("S-1-5-21-1-2-3-512".parse().unwrap())
-    );
+    assert_eq!(descriptor.group, Some("S-1-5-21-1-2-3-512".parse().unwrap()));
     let ace = &descriptor.dacl.aces()[0];
-    assert_eq!(
-        (ace.kind, ace.flags, ace.sid),
-        (AceKind::Allowed, AceFlags::empty(), well_known::NULL)
-    );
+    assert_eq!((ace.kind, ace.flags, ace.sid), (AceKind::Allowed, AceFlags::empty(), well_known::NULL));
     // READ_CONTROL, WRITE_DAC, WRITE_OWNER, GENERIC_ALL and the six rights of the directory service that are named.
     assert_eq!(ace.mask, AccessMask(0x100e_003f));
 
@@ -66,29 +53,18 @@ fn security_descriptor_strings() {
     let descriptor = SecurityDescriptor::from_sddl_in(text, &domains).unwrap();
     assert_eq!(descriptor.dacl.aces().len(), 7);
     assert_eq!(descriptor.dacl.acl().unwrap().revision(), 4);
-    assert_eq!(
-        descriptor.sacl.aces()[0].flags,
-        AceFlags::SUCCESSFUL_ACCESS | AceFlags::FAILED_ACCESS
-    );
-    assert_eq!(
-        SecurityDescriptor::from_bytes(&descriptor.to_bytes().unwrap()).unwrap(),
-        descriptor
-    );
+    assert_eq!(descriptor.sacl.aces()[0].flags, AceFlags::SUCCESSFUL_ACCESS | AceFlags::FAILED_ACCESS);
+    assert_eq!(SecurityDescriptor::from_bytes(&descriptor.to_bytes().unwrap()).unwrap(), descriptor);
 }
 
 /// <https://learn.microsoft.com/windows/win32/secauthz/how-dacls-control-access-to-an-object>: Andrew is denied by the first
 /// entry although everybody may read; Jane, of Group A, gathers writing from the second and reading from the third.
 #[test]
 fn andrew_and_jane() {
-    let (andrew, jane, group_a) = (
-        "S-1-5-21-1-2-3-1001",
-        "S-1-5-21-1-2-3-1002",
-        "S-1-5-21-1-2-3-2001",
-    );
+    let (andrew, jane, group_a) = ("S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1002", "S-1-5-21-1-2-3-2001");
     let sddl = format!("O:SYG:SYD:(D;;0x1f01bf;;;{andrew})(A;;FW;;;{group_a})(A;;0x1200a9;;;WD)");
     let descriptor: SecurityDescriptor = sddl.parse().unwrap();
-    let everything =
-        AccessMask::GENERIC_READ | AccessMask::GENERIC_WRITE | AccessMask::GENERIC_EXECUTE;
+    let everything = AccessMask::GENERIC_READ | AccessMask::GENERIC_WRITE | AccessMask::GENERIC_EXECUTE;
     let check = |lines: String, desired: AccessMask| {
         let token: Token = lines.parse().unwrap();
         AccessCheck::new(&token, &descriptor, ObjectType::File).allows(desired)
@@ -101,29 +77,21 @@ fn andrew_and_jane() {
     assert!(!check(thread_b, everything | AccessMask::DELETE));
     // A stranger reads and executes but does not write.
     let stranger = "user S-1-5-21-1-2-3-1003\ngroup WD".to_owned();
-    assert!(check(
-        stranger.clone(),
-        AccessMask::GENERIC_READ | AccessMask::GENERIC_EXECUTE
-    ));
+    assert!(check(stranger.clone(), AccessMask::GENERIC_READ | AccessMask::GENERIC_EXECUTE));
     assert!(!check(stranger, AccessMask::FILE_WRITE_DATA));
 }
 
 /// <https://learn.microsoft.com/windows/win32/secauthz/restricted-tokens>: access is granted only if both checks grant it.
 #[test]
 fn both_access_checks_must_grant() {
-    let descriptor: SecurityDescriptor = "O:SYG:SYD:(A;;FA;;;S-1-5-21-1-2-3-1001)(A;;FR;;;RC)"
-        .parse()
-        .unwrap();
+    let descriptor: SecurityDescriptor = "O:SYG:SYD:(A;;FA;;;S-1-5-21-1-2-3-1001)(A;;FR;;;RC)".parse().unwrap();
     let user = "user S-1-5-21-1-2-3-1001\n";
     let maximum = |lines: String| {
         let token: Token = lines.parse().unwrap();
         AccessCheck::new(&token, &descriptor, ObjectType::File).maximum()
     };
     assert_eq!(maximum(user.to_owned()), AccessMask::FILE_ALL_ACCESS);
-    assert_eq!(
-        maximum(format!("{user}restricting RC")),
-        AccessMask::FILE_GENERIC_READ
-    );
+    assert_eq!(maximum(format!("{user}restricting RC")), AccessMask::FILE_GENERIC_READ);
     assert_eq!(maximum(format!("{user}restricting WR")), AccessMask::NONE);
 }
 

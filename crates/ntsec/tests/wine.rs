@@ -10,9 +10,7 @@ use std::process::Command;
 #[test]
 fn wine_agrees_with_the_access_check() {
     let Ok(program) = std::env::var("RINGFENCE_WINE_TEST_EXE") else {
-        eprintln!(
-            "skipped: RINGFENCE_WINE_TEST_EXE names no Windows build of real_access_check (see docs/ntsec.md)"
-        );
+        eprintln!("skipped: RINGFENCE_WINE_TEST_EXE names no Windows build of real_access_check (see docs/ntsec.md)");
         return;
     };
     let run = Command::new("wine")
@@ -28,11 +26,7 @@ fn wine_agrees_with_the_access_check() {
     };
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     // A run that skipped everything proves nothing.
     assert!(text.contains("triples agree with AccessCheck"), "{text}");
 }

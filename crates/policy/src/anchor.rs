@@ -24,11 +24,7 @@ impl Anchors {
     /// The same anchors, lexically normal.
     pub(crate) fn normal(&self) -> Result<Self, PolicyError> {
         let normal = |which, path: &Path| {
-            let refuse = |problem| PolicyError::Anchor {
-                which,
-                path: path.to_owned(),
-                problem,
-            };
+            let refuse = |problem| PolicyError::Anchor { which, path: path.to_owned(), problem };
             let text = path.to_str().ok_or_else(|| refuse(PathError::NotUtf8))?;
             check_characters(text).map_err(refuse)?;
             let absolute = match self.system {
@@ -41,11 +37,7 @@ impl Anchors {
         };
         Ok(Self {
             workspace: normal("workspace", &self.workspace)?,
-            home: self
-                .home
-                .as_deref()
-                .map(|home| normal("home directory", home))
-                .transpose()?,
+            home: self.home.as_deref().map(|home| normal("home directory", home)).transpose()?,
             system: self.system,
         })
     }
@@ -91,28 +83,18 @@ impl Anchors {
             System::Windows => Absolute::parse_windows(base)?,
         };
         let mut absolute = base.ok_or(PathError::NotAbsolute)?;
-        let mut below = Absolute {
-            prefix: String::new(),
-            separator: absolute.separator,
-            components: Vec::new(),
-        };
+        let mut below = Absolute { prefix: String::new(), separator: absolute.separator, components: Vec::new() };
         match self.system {
             System::Linux => below.push_all(text),
             System::Windows => below.push_all(&text.replace('\\', "/")),
         }
-        let upwards = below
-            .components
-            .iter()
-            .take_while(|component| *component == "..")
-            .count();
+        let upwards = below.components.iter().take_while(|component| *component == "..").count();
         if upwards > 0 && role == PathRole::Granted {
             return Err(PathError::Escape);
         }
         below.components.drain(..upwards);
         below.check(self.system)?;
-        absolute
-            .components
-            .truncate(absolute.components.len().saturating_sub(upwards));
+        absolute.components.truncate(absolute.components.len().saturating_sub(upwards));
         absolute.components.append(&mut below.components);
         Ok(absolute.into_path())
     }
@@ -150,9 +132,7 @@ pub enum PathError {
     #[error("`..` leads out of the workspace: write the absolute path if that is meant")]
     Escape,
     /// `a/../b`, which means something else once `a` is a link.
-    #[error(
-        "`..` after a name is refused, since the name may be a link: write the path without it"
-    )]
+    #[error("`..` after a name is refused, since the name may be a link: write the path without it")]
     ParentInside,
     /// A glob.
     #[error("patterns are not supported, the kernel knows none: name the file or the directory")]
@@ -166,14 +146,10 @@ pub enum PathError {
     #[error("`~` is unknown, since the caller has no home directory: write an absolute path")]
     NoHome,
     /// `~other`.
-    #[error(
-        "other users' home directories are not looked up: write the absolute path, or \"./~\" for such a name"
-    )]
+    #[error("other users' home directories are not looked up: write the absolute path, or \"./~\" for such a name")]
     OtherHome,
     /// A path of the other system.
-    #[error(
-        "a path of the other system ({0}): keep such rules in a file of their own and extend it there"
-    )]
+    #[error("a path of the other system ({0}): keep such rules in a file of their own and extend it there")]
     Foreign(System),
     /// A backslash on Linux.
     #[error("a `\\` separates nothing on Linux: write \"/\", which works on every system")]
@@ -230,11 +206,7 @@ impl PathError {
 }
 
 fn no_such_set(known: &str) -> String {
-    if known.is_empty() {
-        "no set is possible here".to_owned()
-    } else {
-        format!("no such set; possible here: {known}")
-    }
+    if known.is_empty() { "no set is possible here".to_owned() } else { format!("no such set; possible here: {known}") }
 }
 
 struct Absolute {
@@ -246,11 +218,7 @@ struct Absolute {
 impl Absolute {
     fn parse_linux(text: &str) -> Option<Self> {
         let rest = text.strip_prefix('/')?;
-        let mut path = Self {
-            prefix: "/".to_owned(),
-            separator: "/",
-            components: Vec::new(),
-        };
+        let mut path = Self { prefix: "/".to_owned(), separator: "/", components: Vec::new() };
         path.push_all(rest);
         Some(path)
     }
@@ -271,19 +239,13 @@ impl Absolute {
             WindowsPrefix::Drive(letter) => format!("{letter}:\\"),
             WindowsPrefix::Share(server, share) => format!("\\\\{server}\\{share}\\"),
         };
-        let mut path = Self {
-            prefix,
-            separator: "\\",
-            components: Vec::new(),
-        };
+        let mut path = Self { prefix, separator: "\\", components: Vec::new() };
         path.push_all(&rest.replace('\\', "/"));
         Ok(Some(path))
     }
 
     fn push_all(&mut self, text: &str) {
-        let components = text
-            .split('/')
-            .filter(|component| !matches!(*component, "" | "."));
+        let components = text.split('/').filter(|component| !matches!(*component, "" | "."));
         self.components.extend(components.map(str::to_owned));
     }
 
@@ -343,23 +305,10 @@ fn check_windows_name(name: &str) -> Result<(), PathError> {
     if name.ends_with(['.', ' ']) {
         return Err(PathError::TrailingDotOrSpace);
     }
-    let stem = name
-        .split('.')
-        .next()
-        .unwrap_or(name)
-        .trim_end()
-        .to_ascii_uppercase();
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
     let numbered = matches!(stem.get(..3), Some("COM" | "LPT"))
-        && matches!(
-            stem.get(3..),
-            Some("1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
-        );
-    if numbered
-        || matches!(
-            stem.as_str(),
-            "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
-        )
-    {
+        && matches!(stem.get(3..), Some("1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"));
+    if numbered || matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
         return Err(PathError::Reserved(name.to_owned()));
     }
     Ok(())

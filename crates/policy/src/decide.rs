@@ -109,13 +109,7 @@ impl fmt::Display for Decision<'_> {
         };
         write!(f, "{verdict}: {}", self.reason)?;
         match &self.rule {
-            Some(rule) => write!(
-                f,
-                " ({} \"{}\", {})",
-                rule.key,
-                printable(&rule.value),
-                rule.origin
-            ),
+            Some(rule) => write!(f, " ({} \"{}\", {})", rule.key, printable(&rule.value), rule.origin),
             None => Ok(()),
         }
     }
@@ -158,10 +152,7 @@ impl<'p> FileRules<'p> {
             policy,
             hide: TreeIndex::default(),
             protect: TreeIndex::default(),
-            git: files
-                .protect
-                .iter()
-                .position(|rule| rule.value == Protect::Git),
+            git: files.protect.iter().position(|rule| rule.value == Protect::Git),
             write: TreeIndex::of(files.write.iter().map(|rule| &rule.value), system),
             read: TreeIndex::default(),
             runtime: TreeIndex::default(),
@@ -204,10 +195,7 @@ impl<'p> FileRules<'p> {
             return denied(Reason::ProtectedGit, Some(protect(number)));
         }
         match self.write.covering(&key) {
-            Some(number) => allowed(
-                Reason::InWriteRoot,
-                Some(path_rule("filesystem.write", &files.write[number])),
-            ),
+            Some(number) => allowed(Reason::InWriteRoot, Some(path_rule("filesystem.write", &files.write[number]))),
             None => denied(Reason::OutsideWriteRoots, None),
         }
     }
@@ -222,26 +210,16 @@ impl<'p> FileRules<'p> {
         let files = &self.policy.filesystem;
         let roots = match &files.read {
             ReadScope::Host(origin) => {
-                let rule = Deciding {
-                    key: "filesystem.read",
-                    value: "host".to_owned(),
-                    origin,
-                };
+                let rule = Deciding { key: "filesystem.read", value: "host".to_owned(), origin };
                 return allowed(Reason::HostReadable, Some(rule));
             }
             ReadScope::Roots(roots) => roots,
         };
         if let Some(number) = self.read.covering(&key) {
-            return allowed(
-                Reason::InReadRoot,
-                Some(path_rule("filesystem.read", &roots[number])),
-            );
+            return allowed(Reason::InReadRoot, Some(path_rule("filesystem.read", &roots[number])));
         }
         if let Some(number) = self.write.covering(&key) {
-            return allowed(
-                Reason::InWriteRoot,
-                Some(path_rule("filesystem.write", &files.write[number])),
-            );
+            return allowed(Reason::InWriteRoot, Some(path_rule("filesystem.write", &files.write[number])));
         }
         match self.runtime.covering(&key) {
             Some(_) => allowed(Reason::InRuntime, None),
@@ -255,14 +233,7 @@ impl<'p> FileRules<'p> {
             Hide::Path(path) => path.display().to_string(),
             Hide::Secrets => "@secrets".to_owned(),
         };
-        Some(denied(
-            Reason::Hidden,
-            Some(Deciding {
-                key: "filesystem.hide",
-                value,
-                origin: &rule.origin,
-            }),
-        ))
+        Some(denied(Reason::Hidden, Some(Deciding { key: "filesystem.hide", value, origin: &rule.origin })))
     }
 }
 
@@ -276,30 +247,17 @@ pub(crate) struct HostRules<'p> {
 impl<'p> HostRules<'p> {
     pub(crate) fn new(policy: &'p Policy) -> Self {
         let allow = HostIndex::new(&policy.network.allow);
-        Self {
-            policy,
-            allow,
-            deny: HostIndex::new(&policy.network.deny),
-        }
+        Self { policy, allow, deny: HostIndex::new(&policy.network.deny) }
     }
 
     pub(crate) fn connect(&self, host: &Host, port: u16) -> Decision<'p> {
         let mode = &self.policy.network.mode;
-        let mode_rule = Some(Deciding {
-            key: "network.mode",
-            value: mode.value.to_string(),
-            origin: &mode.origin,
-        });
+        let mode_rule = Some(Deciding { key: "network.mode", value: mode.value.to_string(), origin: &mode.origin });
         if mode.value == NetworkMode::Off {
             return denied(Reason::NetworkOff, mode_rule);
         }
-        let rule = |key, rule: &'p Rule<HostRule>| {
-            Some(Deciding {
-                key,
-                value: rule.value.to_string(),
-                origin: &rule.origin,
-            })
-        };
+        let rule =
+            |key, rule: &'p Rule<HostRule>| Some(Deciding { key, value: rule.value.to_string(), origin: &rule.origin });
         if let Some(deny) = self.deny.find(host, Some(port)) {
             return denied(Reason::HostDenied, rule("network.deny", deny));
         }
@@ -330,17 +288,9 @@ impl<'p> HostIndex<'p> {
         let mut index = Self::default();
         for rule in rules {
             match &rule.value.pattern {
-                HostPattern::Exact(name) => {
-                    index.exact.entry(name.as_str()).or_default().push(rule)
-                }
-                HostPattern::Suffix(name) => {
-                    index.suffix.entry(name.as_str()).or_default().push(rule)
-                }
-                HostPattern::Ip(address) => index
-                    .ip
-                    .entry(address.to_canonical())
-                    .or_default()
-                    .push(rule),
+                HostPattern::Exact(name) => index.exact.entry(name.as_str()).or_default().push(rule),
+                HostPattern::Suffix(name) => index.suffix.entry(name.as_str()).or_default().push(rule),
+                HostPattern::Ip(address) => index.ip.entry(address.to_canonical()).or_default().push(rule),
                 HostPattern::Any => index.any.push(rule),
             }
         }
@@ -350,20 +300,15 @@ impl<'p> HostIndex<'p> {
     /// The most specific rule for the host, and for the port if one is asked for.
     fn find(&self, host: &Host, port: Option<u16>) -> Option<&'p Rule<HostRule>> {
         let first = |rules: &Vec<&'p Rule<HostRule>>| {
-            rules
-                .iter()
-                .copied()
-                .find(|rule| port.is_none_or(|port| rule.value.ports.contain(port)))
+            rules.iter().copied().find(|rule| port.is_none_or(|port| rule.value.ports.contain(port)))
         };
         let specific = match host {
-            Host::Name(name) => self.exact.get(name.as_str()).and_then(first).or_else(|| {
-                name.ancestors()
-                    .find_map(|above| self.suffix.get(above).and_then(first))
-            }),
-            Host::V4(_) | Host::V6(_) => host
-                .ip()
-                .and_then(|address| self.ip.get(&address))
-                .and_then(first),
+            Host::Name(name) => self
+                .exact
+                .get(name.as_str())
+                .and_then(first)
+                .or_else(|| name.ancestors().find_map(|above| self.suffix.get(above).and_then(first))),
+            Host::V4(_) | Host::V6(_) => host.ip().and_then(|address| self.ip.get(&address)).and_then(first),
         };
         specific.or_else(|| first(&self.any))
     }
@@ -373,52 +318,29 @@ impl<'p> HostIndex<'p> {
 /// submodules. The gitfile is told from a `.git` directory only by the disk.
 fn is_protected_in_git(key: &PathKey) -> bool {
     let components: Vec<&[u8]> = key.components().collect();
-    let repositories = components
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| **name == b".git");
+    let repositories = components.iter().enumerate().filter(|(_, name)| **name == b".git");
     let mut inside = repositories.map(|(index, _)| &components[index + 1..]);
     inside.any(|inside| match inside {
         [b"hooks", ..] | [b"config" | b"config.worktree" | b"commondir", ..] => true,
-        [
-            b"worktrees",
-            _,
-            b"config.worktree" | b"commondir" | b"gitdir",
-            ..,
-        ] => true,
+        [b"worktrees", _, b"config.worktree" | b"commondir" | b"gitdir", ..] => true,
         [b"modules", below @ ..] => {
             below.iter().any(|name| *name == b"hooks")
-                || matches!(
-                    below.last(),
-                    Some(&(b"config" | b"config.worktree" | b"commondir"))
-                )
+                || matches!(below.last(), Some(&(b"config" | b"config.worktree" | b"commondir")))
         }
         _ => false,
     })
 }
 
 fn allowed<'p>(reason: Reason, rule: Option<Deciding<'p>>) -> Decision<'p> {
-    Decision {
-        verdict: Verdict::Allow,
-        reason,
-        rule,
-    }
+    Decision { verdict: Verdict::Allow, reason, rule }
 }
 
 fn denied<'p>(reason: Reason, rule: Option<Deciding<'p>>) -> Decision<'p> {
-    Decision {
-        verdict: Verdict::Deny,
-        reason,
-        rule,
-    }
+    Decision { verdict: Verdict::Deny, reason, rule }
 }
 
 fn path_rule<'p>(key: &'static str, rule: &'p Rule<std::path::PathBuf>) -> Deciding<'p> {
-    Deciding {
-        key,
-        value: rule.value.display().to_string(),
-        origin: &rule.origin,
-    }
+    Deciding { key, value: rule.value.display().to_string(), origin: &rule.origin }
 }
 
 fn protect_rule(rule: &Rule<Protect>) -> Deciding<'_> {
@@ -426,9 +348,5 @@ fn protect_rule(rule: &Rule<Protect>) -> Deciding<'_> {
         Protect::Path(path) => path.display().to_string(),
         Protect::Git => "@git".to_owned(),
     };
-    Deciding {
-        key: "filesystem.protect",
-        value,
-        origin: &rule.origin,
-    }
+    Deciding { key: "filesystem.protect", value, origin: &rule.origin }
 }

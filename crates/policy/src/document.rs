@@ -227,70 +227,34 @@ impl<T: JsonSchema> JsonSchema for Located<T> {
 /// Every key, dotted, and what its value has to be; sorted by table.
 pub(crate) const KEYS: &[(&str, &str)] = &[
     ("version", "the number 1: `version = 1`"),
-    (
-        "extends",
-        "the name of a profile or the path of a policy: `extends = \"workspace\"`",
-    ),
+    ("extends", "the name of a profile or the path of a policy: `extends = \"workspace\"`"),
     ("filesystem", "a table: `[filesystem]`"),
     ("filesystem.write", "a list of paths: `write = [\".\"]`"),
-    (
-        "filesystem.protect",
-        "a list of paths: `protect = [\"@git\", \".vscode\"]`",
-    ),
-    (
-        "filesystem.read",
-        "\"host\" or a list of paths: `read = [\".\", \"~/.cargo\"]`",
-    ),
-    (
-        "filesystem.hide",
-        "a list of paths: `hide = [\"@secrets\"]`",
-    ),
+    ("filesystem.protect", "a list of paths: `protect = [\"@git\", \".vscode\"]`"),
+    ("filesystem.read", "\"host\" or a list of paths: `read = [\".\", \"~/.cargo\"]`"),
+    ("filesystem.hide", "a list of paths: `hide = [\"@secrets\"]`"),
     ("network", "a table: `[network]`"),
     ("network.mode", "a string: `mode = \"allowlist\"`"),
-    (
-        "network.allow",
-        "a list of hosts: `allow = [\"example.com\", \"*.example.com:443\"]`",
-    ),
-    (
-        "network.deny",
-        "a list of hosts: `deny = [\"example.com\"]`",
-    ),
-    (
-        "network.unix_sockets",
-        "a list of paths: `unix_sockets = [\"/run/user/1000/example.sock\"]`",
-    ),
-    (
-        "network.upstream",
-        "a string: `upstream = \"http://proxy.example:3128\"`",
-    ),
+    ("network.allow", "a list of hosts: `allow = [\"example.com\", \"*.example.com:443\"]`"),
+    ("network.deny", "a list of hosts: `deny = [\"example.com\"]`"),
+    ("network.unix_sockets", "a list of paths: `unix_sockets = [\"/run/user/1000/example.sock\"]`"),
+    ("network.upstream", "a string: `upstream = \"http://proxy.example:3128\"`"),
     ("process", "a table: `[process]`"),
     ("process.timeout", "a string: `timeout = \"10m\"`"),
     ("process.memory", "a string: `memory = \"4GiB\"`"),
     ("process.processes", "a whole number: `processes = 256`"),
     ("process.cpus", "a number: `cpus = 2.0`"),
     ("environment", "a table: `[environment]`"),
-    (
-        "environment.pass",
-        "a list of names: `pass = [\"PATH\", \"LC_*\"]`",
-    ),
-    (
-        "environment.set",
-        "a table of strings: `set = { CI = \"1\" }`",
-    ),
+    ("environment.pass", "a list of names: `pass = [\"PATH\", \"LC_*\"]`"),
+    ("environment.set", "a table of strings: `set = { CI = \"1\" }`"),
     ("enforcement", "a table: `[enforcement]`"),
     ("enforcement.require", "a string: `require = \"kernel\"`"),
-    (
-        "enforcement.accept_degraded",
-        "a list of rules: `accept_degraded = [\"process.cpus\"]`",
-    ),
+    ("enforcement.accept_degraded", "a list of rules: `accept_degraded = [\"process.cpus\"]`"),
     ("windows", "a table: `[windows]`"),
     ("windows.everyone", "a string: `everyone = \"auto\"`"),
     ("test", "a list of tables, each written as `[[test]]`"),
     ("test.connect", "a string: `connect = \"example.com\"`"),
-    (
-        "test.write",
-        "a string: `write = \".git/hooks/pre-commit\"`",
-    ),
+    ("test.write", "a string: `write = \".git/hooks/pre-commit\"`"),
     ("test.read", "a string: `read = \"~/.ssh/id_ed25519\"`"),
     ("test.expect", "\"allow\" or \"deny\": `expect = \"deny\"`"),
 ];
@@ -300,9 +264,7 @@ pub(crate) fn expectation(key: &str) -> &'static str {
     if key.starts_with("environment.set.") {
         return "a string: `set = { CI = \"1\" }`";
     }
-    KEYS.iter()
-        .find(|(known, _)| *known == key)
-        .map_or("something else", |(_, expected)| expected)
+    KEYS.iter().find(|(known, _)| *known == key).map_or("something else", |(_, expected)| expected)
 }
 
 /// The keys of a table; the empty table is the top level.

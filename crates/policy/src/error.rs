@@ -220,9 +220,7 @@ pub enum PolicyError {
         second: &'static str,
     },
     /// The managed policy prescribes another proxy.
-    #[error(
-        "{at}: the upstream `{upstream}` contradicts `{required}`, which {by} prescribes; remove it"
-    )]
+    #[error("{at}: the upstream `{upstream}` contradicts `{required}`, which {by} prescribes; remove it")]
     UpstreamConflict {
         /// Where.
         at: Origin,
@@ -309,8 +307,9 @@ impl PolicyError {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match (self, self.at()) {
-            (_, Some(Origin::File { path, .. }))
-            | (Self::Read { path, .. } | Self::TooLarge { path, .. }, _) => Some(path),
+            (_, Some(Origin::File { path, .. })) | (Self::Read { path, .. } | Self::TooLarge { path, .. }, _) => {
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -339,9 +338,5 @@ fn prefix(at: &Option<Origin>) -> String {
 }
 
 fn in_table(table: &str) -> String {
-    if table.is_empty() {
-        "at the top level".to_owned()
-    } else {
-        format!("in [{table}]")
-    }
+    if table.is_empty() { "at the top level".to_owned() } else { format!("in [{table}]") }
 }

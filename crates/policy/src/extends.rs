@@ -62,32 +62,19 @@ fn follow(
     let at = source.origin(extends.span().start);
     let text = extends.value();
     let author = if is_path(text) {
-        Author::File {
-            path: beside(text, source, anchors),
-            managed,
-        }
+        Author::File { path: beside(text, source, anchors), managed }
     } else {
         let (name, _) = known_profile(text, managed, Some(&at))?;
         Author::Builtin(name)
     };
-    if let Some(first) = chain
-        .iter()
-        .chain([source])
-        .position(|seen| same_text(&seen.author, &author))
-    {
+    if let Some(first) = chain.iter().chain([source]).position(|seen| same_text(&seen.author, &author)) {
         let names = chain.iter().chain([source]).skip(first).map(Source::name);
         let closing = chain.iter().chain([source]).nth(first).map(Source::name);
-        return Err(PolicyError::ExtendsCycle {
-            at,
-            chain: names.chain(closing).collect(),
-        });
+        return Err(PolicyError::ExtendsCycle { at, chain: names.chain(closing).collect() });
     }
     // Links can make a circle of ever new names.
     if chain.len() + 2 > MAX_DEPTH {
-        return Err(PolicyError::ExtendsTooDeep {
-            at,
-            limit: MAX_DEPTH,
-        });
+        return Err(PolicyError::ExtendsTooDeep { at, limit: MAX_DEPTH });
     }
     match author {
         Author::Builtin(name) => find_profile(name, managed, Some(&at)),
@@ -132,9 +119,7 @@ fn lexical(path: &Path) -> PathBuf {
     for component in path.components() {
         match component {
             Component::CurDir => {}
-            Component::ParentDir
-                if matches!(normal.components().next_back(), Some(Component::Normal(_))) =>
-            {
+            Component::ParentDir if matches!(normal.components().next_back(), Some(Component::Normal(_))) => {
                 normal.pop();
             }
             _ => normal.push(component),
@@ -143,11 +128,7 @@ fn lexical(path: &Path) -> PathBuf {
     normal
 }
 
-fn known_profile(
-    name: &str,
-    managed: bool,
-    at: Option<&Origin>,
-) -> Result<(&'static str, &'static str), PolicyError> {
+fn known_profile(name: &str, managed: bool, at: Option<&Origin>) -> Result<(&'static str, &'static str), PolicyError> {
     profile::find(name, managed).ok_or_else(|| PolicyError::UnknownProfile {
         at: at.cloned(),
         name: name.to_owned(),
@@ -160,12 +141,7 @@ fn find_profile(name: &str, managed: bool, at: Option<&Origin>) -> Result<Source
     known_profile(name, managed, at).map(|(name, text)| Source::builtin(name, text))
 }
 
-fn read_file(
-    path: &Path,
-    managed: bool,
-    at: Option<Origin>,
-    files: &dyn Files,
-) -> Result<Source, PolicyError> {
+fn read_file(path: &Path, managed: bool, at: Option<Origin>, files: &dyn Files) -> Result<Source, PolicyError> {
     let bytes = files.read(path).map_err(|error| PolicyError::Read {
         at,
         path: path.to_owned(),
@@ -173,11 +149,7 @@ fn read_file(
         message: error.to_string(),
     })?;
     if bytes.len() > MAX_FILE_SIZE {
-        return Err(PolicyError::TooLarge {
-            path: path.to_owned(),
-            size: bytes.len(),
-            limit: MAX_FILE_SIZE,
-        });
+        return Err(PolicyError::TooLarge { path: path.to_owned(), size: bytes.len(), limit: MAX_FILE_SIZE });
     }
     Source::file(path, managed, bytes)
 }

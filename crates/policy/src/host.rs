@@ -145,9 +145,7 @@ impl DomainName {
     /// Whether this name lies strictly below `ancestor`.
     #[must_use]
     pub fn is_below(&self, ancestor: &Self) -> bool {
-        self.0
-            .strip_suffix(&ancestor.0)
-            .is_some_and(|rest| rest.ends_with('.'))
+        self.0.strip_suffix(&ancestor.0).is_some_and(|rest| rest.ends_with('.'))
     }
 
     /// The names above this one, nearest first: `b.c` and `c` for `a.b.c`.
@@ -305,34 +303,21 @@ fn parse_ipv6(text: &str) -> Result<Host, HostError> {
     }
     match inner.parse::<Ipv6Addr>() {
         Ok(address) => Ok(Host::from(IpAddr::V6(address))),
-        Err(_) if !text.starts_with('[') && text.matches(':').count() == 1 => {
-            Err(HostError::UnexpectedPort)
-        }
+        Err(_) if !text.starts_with('[') && text.matches(':').count() == 1 => Err(HostError::UnexpectedPort),
         Err(_) => Err(HostError::Ipv6),
     }
 }
 
 fn to_ascii(text: &str) -> Result<String, HostError> {
     // ASCII that IDNA would refuse without naming the culprit.
-    if let Some(character) = text
-        .chars()
-        .find(|c| c.is_ascii() && !(c.is_ascii_alphanumeric() || "-_.".contains(*c)))
-    {
+    if let Some(character) = text.chars().find(|c| c.is_ascii() && !(c.is_ascii_alphanumeric() || "-_.".contains(*c))) {
         return Err(HostError::Character(character));
     }
     let ascii = Uts46::new()
-        .to_ascii(
-            text.as_bytes(),
-            AsciiDenyList::URL,
-            Hyphens::Allow,
-            DnsLength::Ignore,
-        )
+        .to_ascii(text.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Ignore)
         .map_err(|_| HostError::Idna)?;
     // Compatibility mapping may have produced ASCII that was not there before.
-    match ascii
-        .chars()
-        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(*c)))
-    {
+    match ascii.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(*c))) {
         Some(character) => Err(HostError::Character(character)),
         None => Ok(ascii.into_owned()),
     }

@@ -60,19 +60,13 @@ impl HostRule {
     /// The rule that matches exactly what both match; `None` where that is nothing.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Option<Self> {
-        Some(Self {
-            pattern: self.pattern.intersect(&other.pattern)?,
-            ports: self.ports.intersect(other.ports)?,
-        })
+        Some(Self { pattern: self.pattern.intersect(&other.pattern)?, ports: self.ports.intersect(other.ports)? })
     }
 
     fn parse(text: &str, default: Ports) -> Result<Self, HostError> {
         let (host, port) = split_port(text)?;
         let ports = port.map_or(Ok(default), parse_ports)?;
-        Ok(Self {
-            pattern: parse_pattern(host)?,
-            ports,
-        })
+        Ok(Self { pattern: parse_pattern(host)?, ports })
     }
 }
 
@@ -188,11 +182,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), HostError> {
     }
     if let Some((host, _)) = text.split_once('/') {
         let range = matches!(Host::parse(host), Ok(Host::V4(_) | Host::V6(_)));
-        return Err(if range {
-            HostError::Range
-        } else {
-            HostError::Path
-        });
+        return Err(if range { HostError::Range } else { HostError::Path });
     }
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Err(HostError::UnbracketedIpv6(address));
@@ -207,9 +197,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), HostError> {
             None => Err(HostError::Ipv6),
         };
     }
-    Ok(text
-        .rsplit_once(':')
-        .map_or((text, None), |(host, port)| (host, Some(port))))
+    Ok(text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))))
 }
 
 fn parse_ports(text: &str) -> Result<Ports, HostError> {
@@ -230,9 +218,7 @@ fn parse_pattern(text: &str) -> Result<HostPattern, HostError> {
     if text == "*" {
         return Ok(HostPattern::Any);
     }
-    let (suffix, name) = text
-        .strip_prefix("*.")
-        .map_or((false, text), |name| (true, name));
+    let (suffix, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
     if name.contains('*') {
         return Err(HostError::Wildcard);
     }

@@ -12,8 +12,8 @@ use crate::limits::{ByteSize, Cpus, Timeout};
 use crate::names::{Everyone, NetworkMode, Require, RuleId};
 use crate::origin::{Origin, Rule};
 use crate::policy::{
-    Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope,
-    SelfTest, TestAction, Windows,
+    Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope, SelfTest, TestAction,
+    Windows,
 };
 use crate::source::Source;
 use crate::upstream::Upstream;
@@ -46,89 +46,35 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// Reads every value of a document.
-    pub(crate) fn read(
-        source: &Source,
-        document: &Document,
-        anchors: &Anchors,
-    ) -> Result<Self, PolicyError> {
+    pub(crate) fn read(source: &Source, document: &Document, anchors: &Anchors) -> Result<Self, PolicyError> {
         let reader = Reader { source, anchors };
-        let Document {
-            version,
-            filesystem,
-            network,
-            process,
-            environment,
-            enforcement,
-            windows,
-            test,
-            ..
-        } = document;
+        let Document { version, filesystem, network, process, environment, enforcement, windows, test, .. } = document;
         if *version.value() != 1 {
             let at = source.origin(version.span().start);
-            return Err(PolicyError::Version {
-                at,
-                version: *version.value(),
-            });
+            return Err(PolicyError::Version { at, version: *version.value() });
         }
         Ok(Self {
-            write: reader.list("filesystem.write", &filesystem.write, |text| {
-                reader.path(text, PathRole::Granted)
-            })?,
-            protect: reader.list("filesystem.protect", &filesystem.protect, |text| {
-                reader.protect(text)
-            })?,
-            read: filesystem
-                .read
-                .as_ref()
-                .map(|read| reader.read_scope(read))
-                .transpose()?,
-            hide: reader.list("filesystem.hide", &filesystem.hide, |text| {
-                reader.hide(text)
-            })?,
-            mode: reader.one("network.mode", &network.mode, |text| {
-                text.parse::<NetworkMode>()
-            })?,
-            allow: reader.list("network.allow", &network.allow, |text| {
-                text.parse::<HostRule>()
-            })?,
-            deny: reader.list("network.deny", &network.deny, |text| {
-                HostRule::parse_deny(text)
-            })?,
-            unix_sockets: reader.list("network.unix_sockets", &network.unix_sockets, |text| {
-                reader.path(text, PathRole::Named)
-            })?,
-            upstream: reader.one("network.upstream", &network.upstream, |text| {
-                text.parse::<Upstream>()
-            })?,
-            timeout: reader.one("process.timeout", &process.timeout, |text| {
-                text.parse::<Timeout>()
-            })?,
-            memory: reader.one("process.memory", &process.memory, |text| {
-                text.parse::<ByteSize>()
-            })?,
-            processes: reader.one("process.processes", &process.processes, |count| {
-                parse_count(*count)
-            })?,
+            write: reader.list("filesystem.write", &filesystem.write, |text| reader.path(text, PathRole::Granted))?,
+            protect: reader.list("filesystem.protect", &filesystem.protect, |text| reader.protect(text))?,
+            read: filesystem.read.as_ref().map(|read| reader.read_scope(read)).transpose()?,
+            hide: reader.list("filesystem.hide", &filesystem.hide, |text| reader.hide(text))?,
+            mode: reader.one("network.mode", &network.mode, |text| text.parse::<NetworkMode>())?,
+            allow: reader.list("network.allow", &network.allow, |text| text.parse::<HostRule>())?,
+            deny: reader.list("network.deny", &network.deny, |text| HostRule::parse_deny(text))?,
+            unix_sockets: reader
+                .list("network.unix_sockets", &network.unix_sockets, |text| reader.path(text, PathRole::Named))?,
+            upstream: reader.one("network.upstream", &network.upstream, |text| text.parse::<Upstream>())?,
+            timeout: reader.one("process.timeout", &process.timeout, |text| text.parse::<Timeout>())?,
+            memory: reader.one("process.memory", &process.memory, |text| text.parse::<ByteSize>())?,
+            processes: reader.one("process.processes", &process.processes, |count| parse_count(*count))?,
             cpus: reader.one("process.cpus", &process.cpus, |cpus| Cpus::try_from(*cpus))?,
-            pass: reader.list("environment.pass", &environment.pass, |text| {
-                text.parse::<VariablePattern>()
-            })?,
+            pass: reader.list("environment.pass", &environment.pass, |text| text.parse::<VariablePattern>())?,
             set: reader.set(&environment.set)?,
-            require: reader.one("enforcement.require", &enforcement.require, |text| {
-                text.parse::<Require>()
-            })?,
-            accept_degraded: reader.list(
-                "enforcement.accept_degraded",
-                &enforcement.accept_degraded,
-                |text| text.parse::<RuleId>(),
-            )?,
-            everyone: reader.one("windows.everyone", &windows.everyone, |text| {
-                text.parse::<Everyone>()
-            })?,
-            tests: test
-                .iter()
-                .map(|test| reader.test(test))
-                .collect::<Result<_, _>>()?,
+            require: reader.one("enforcement.require", &enforcement.require, |text| text.parse::<Require>())?,
+            accept_degraded: reader
+                .list("enforcement.accept_degraded", &enforcement.accept_degraded, |text| text.parse::<RuleId>())?,
+            everyone: reader.one("windows.everyone", &windows.everyone, |text| text.parse::<Everyone>())?,
+            tests: test.iter().map(|test| reader.test(test)).collect::<Result<_, _>>()?,
         })
     }
 
@@ -163,9 +109,7 @@ impl Layer {
 
     /// The policy that the stacked layers are; what none of them mentions is as strict as it can be.
     pub(crate) fn into_policy(self, profile: String, anchors: &Anchors) -> Policy {
-        let strict = Origin::Builtin {
-            profile: "strict".to_owned(),
-        };
+        let strict = Origin::Builtin { profile: "strict".to_owned() };
         Policy {
             profile,
             anchors: anchors.clone(),
@@ -173,40 +117,22 @@ impl Layer {
                 write: self.write.unwrap_or_default(),
                 protect: self.protect.unwrap_or_default(),
                 read: self.read.unwrap_or_else(|| ReadScope::Roots(Vec::new())),
-                hide: self
-                    .hide
-                    .unwrap_or_else(|| vec![Rule::new(Hide::Secrets, strict.clone())]),
+                hide: self.hide.unwrap_or_else(|| vec![Rule::new(Hide::Secrets, strict.clone())]),
             },
             network: Network {
-                mode: self
-                    .mode
-                    .unwrap_or_else(|| Rule::new(NetworkMode::Off, strict.clone())),
+                mode: self.mode.unwrap_or_else(|| Rule::new(NetworkMode::Off, strict.clone())),
                 allow: self.allow.unwrap_or_default(),
                 deny: self.deny.unwrap_or_default(),
                 unix_sockets: self.unix_sockets.unwrap_or_default(),
                 upstream: self.upstream,
             },
-            process: Process {
-                timeout: self.timeout,
-                memory: self.memory,
-                processes: self.processes,
-                cpus: self.cpus,
-            },
-            environment: Environment {
-                pass: self.pass.unwrap_or_default(),
-                set: self.set,
-            },
+            process: Process { timeout: self.timeout, memory: self.memory, processes: self.processes, cpus: self.cpus },
+            environment: Environment { pass: self.pass.unwrap_or_default(), set: self.set },
             enforcement: Enforcement {
-                require: self
-                    .require
-                    .unwrap_or_else(|| Rule::new(Require::Kernel, strict.clone())),
+                require: self.require.unwrap_or_else(|| Rule::new(Require::Kernel, strict.clone())),
                 accept_degraded: self.accept_degraded.unwrap_or_default(),
             },
-            windows: Windows {
-                everyone: self
-                    .everyone
-                    .unwrap_or_else(|| Rule::new(Everyone::Never, strict)),
-            },
+            windows: Windows { everyone: self.everyone.unwrap_or_else(|| Rule::new(Everyone::Never, strict)) },
             tests: self.tests,
         }
     }
@@ -216,9 +142,7 @@ impl Layer {
 pub(crate) fn parse_count(count: i64) -> Result<u32, ValueError> {
     match u32::try_from(count) {
         Ok(number @ 1..=4_194_304) => Ok(number),
-        _ => Err(ValueError::Count {
-            text: count.to_string(),
-        }),
+        _ => Err(ValueError::Count { text: count.to_string() }),
     }
 }
 
@@ -288,10 +212,7 @@ impl Reader<'_> {
         written: &Option<Located<T>>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Option<Rule<V>>, PolicyError> {
-        written
-            .as_ref()
-            .map(|written| self.rule(key, written, &read))
-            .transpose()
+        written.as_ref().map(|written| self.rule(key, written, &read)).transpose()
     }
 
     fn list<T, V, E: Into<Problem>>(
@@ -300,12 +221,7 @@ impl Reader<'_> {
         written: &Option<Vec<Located<T>>>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Option<Vec<Rule<V>>>, PolicyError> {
-        let entries = |entries: &Vec<Located<T>>| {
-            entries
-                .iter()
-                .map(|entry| self.rule(key, entry, &read))
-                .collect()
-        };
+        let entries = |entries: &Vec<Located<T>>| entries.iter().map(|entry| self.rule(key, entry, &read)).collect();
         written.as_ref().map(entries).transpose()
     }
 
@@ -315,34 +231,18 @@ impl Reader<'_> {
         written: &Located<T>,
         read: impl Fn(&T) -> Result<V, E>,
     ) -> Result<Rule<V>, PolicyError> {
-        let value =
-            read(written.value()).map_err(|problem| self.error(key, written, problem.into()))?;
+        let value = read(written.value()).map_err(|problem| self.error(key, written, problem.into()))?;
         Ok(Rule::new(value, self.origin(written)))
     }
 
     fn error<T>(&self, key: &'static str, written: &Located<T>, problem: Problem) -> PolicyError {
         let at = self.origin(written);
         // What was written without its quotes.
-        let text = || {
-            self.source
-                .excerpt(&written.span())
-                .trim_matches(['"', '\''])
-                .to_owned()
-        };
+        let text = || self.source.excerpt(&written.span()).trim_matches(['"', '\'']).to_owned();
         match problem {
             Problem::Value(problem) => PolicyError::Value { at, key, problem },
-            Problem::Host(problem) => PolicyError::Host {
-                at,
-                key,
-                text: text(),
-                problem,
-            },
-            Problem::Path(problem) => PolicyError::Path {
-                at,
-                key,
-                text: text(),
-                problem,
-            },
+            Problem::Host(problem) => PolicyError::Host { at, key, text: text(), problem },
+            Problem::Path(problem) => PolicyError::Path { at, key, text: text(), problem },
         }
     }
 
@@ -366,15 +266,9 @@ impl Reader<'_> {
         const KEY: &str = "filesystem.read";
         match written.value() {
             ReadValue::Word(word) if word == "host" => Ok(ReadScope::Host(self.origin(written))),
-            ReadValue::Word(word) => Err(self.error(
-                KEY,
-                written,
-                ValueError::unknown_word(word, &["host"]).into(),
-            )),
+            ReadValue::Word(word) => Err(self.error(KEY, written, ValueError::unknown_word(word, &["host"]).into())),
             ReadValue::Roots(roots) => {
-                let roots = roots
-                    .iter()
-                    .map(|root| self.rule(KEY, root, |text| self.path(text, PathRole::Named)));
+                let roots = roots.iter().map(|root| self.rule(KEY, root, |text| self.path(text, PathRole::Named)));
                 roots.collect::<Result<_, _>>().map(ReadScope::Roots)
             }
         }
@@ -389,15 +283,10 @@ impl Reader<'_> {
         for (name, value) in written.iter().flatten() {
             check_name(name.value()).map_err(|problem| self.error(KEY, name, problem.into()))?;
             if value.value().contains('\0') {
-                let problem = ValueError::VariableValue {
-                    name: name.value().clone(),
-                };
+                let problem = ValueError::VariableValue { name: name.value().clone() };
                 return Err(self.error(KEY, value, problem.into()));
             }
-            set.insert(
-                name.value().clone(),
-                Rule::new(value.value().clone(), self.origin(value)),
-            );
+            set.insert(name.value().clone(), Rule::new(value.value().clone(), self.origin(value)));
         }
         Ok(set)
     }
@@ -406,40 +295,18 @@ impl Reader<'_> {
         let table = written.value();
         let path = |text: &String| self.path(text, PathRole::Named);
         let connect = self.one("test.connect", &table.connect, |text| parse_connect(text))?;
-        let write = self.one("test.write", &table.write, |text| {
-            path(text).map(TestAction::Write)
-        })?;
-        let read = self.one("test.read", &table.read, |text| {
-            path(text).map(TestAction::Read)
-        })?;
+        let write = self.one("test.write", &table.write, |text| path(text).map(TestAction::Write))?;
+        let read = self.one("test.read", &table.read, |text| path(text).map(TestAction::Read))?;
         let mut actions: Vec<_> = [connect, write, read].into_iter().flatten().collect();
         let (Some(action), true) = (actions.pop(), actions.is_empty()) else {
-            let count = [&table.connect, &table.write, &table.read]
-                .into_iter()
-                .flatten()
-                .count();
-            return Err(PolicyError::TestActions {
-                at: self.origin(written),
-                count,
-            });
+            let count = [&table.connect, &table.write, &table.read].into_iter().flatten().count();
+            return Err(PolicyError::TestActions { at: self.origin(written), count });
         };
-        let expect = self
-            .one("test.expect", &table.expect, |text| text.parse())?
-            .ok_or_else(|| {
-                let key = "test.expect".to_owned();
-                PolicyError::MissingKey {
-                    at: self.origin(written),
-                    key,
-                    expected: expectation("test.expect"),
-                }
-            })?;
-        Ok(Rule::new(
-            SelfTest {
-                action: action.value,
-                expect: expect.value,
-            },
-            action.origin,
-        ))
+        let expect = self.one("test.expect", &table.expect, |text| text.parse())?.ok_or_else(|| {
+            let key = "test.expect".to_owned();
+            PolicyError::MissingKey { at: self.origin(written), key, expected: expectation("test.expect") }
+        })?;
+        Ok(Rule::new(SelfTest { action: action.value, expect: expect.value }, action.origin))
     }
 }
 

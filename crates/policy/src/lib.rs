@@ -49,8 +49,8 @@ pub use names::{Everyone, NetworkMode, Require, RuleId, System, Verdict};
 pub use origin::{Origin, Rule};
 pub use overrides::Overrides;
 pub use policy::{
-    Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope,
-    SelfTest, TestAction, Windows,
+    Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope, SelfTest, TestAction,
+    Windows,
 };
 pub use profile::{PROFILES, builtin};
 pub use refuse::{RefusedRoot, refused_write_root};

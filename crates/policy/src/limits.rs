@@ -25,25 +25,16 @@ impl FromStr for Timeout {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse = |problem| ValueError::Duration {
-            text: text.to_owned(),
-            problem,
-        };
+        let refuse = |problem| ValueError::Duration { text: text.to_owned(), problem };
         let mut rest = text;
         let mut total: u64 = 0;
         let mut previous = u64::MAX;
         while !rest.is_empty() {
             let (number, after) = leading_number(rest).map_err(refuse)?;
-            let unit_length = after
-                .find(|c: char| !c.is_ascii_alphabetic())
-                .unwrap_or(after.len());
+            let unit_length = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
             let (unit, after) = after.split_at(unit_length);
             let Some((_, milliseconds)) = TIME_UNITS.iter().find(|(name, _)| *name == unit) else {
-                return Err(refuse(if unit.is_empty() {
-                    "the unit is missing"
-                } else {
-                    "the unit is unknown"
-                }));
+                return Err(refuse(if unit.is_empty() { "the unit is missing" } else { "the unit is unknown" }));
             };
             if *milliseconds >= previous {
                 return Err(refuse("the units must go from large to small, each once"));
@@ -94,21 +85,14 @@ impl FromStr for ByteSize {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse = |problem| ValueError::Size {
-            text: text.to_owned(),
-            problem,
-        };
+        let refuse = |problem| ValueError::Size { text: text.to_owned(), problem };
         if text.is_empty() {
             return Err(refuse("it is empty"));
         }
         let (number, unit) = leading_number(text).map_err(refuse)?;
         let unit = unit.trim_start();
         let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(refuse(if unit.is_empty() {
-                "the unit is missing"
-            } else {
-                "the unit is unknown"
-            }));
+            return Err(refuse(if unit.is_empty() { "the unit is missing" } else { "the unit is unknown" }));
         };
         match number.checked_mul(*bytes) {
             None => Err(refuse("it is more than 16 EiB")),
@@ -120,10 +104,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, bytes) = SIZE_UNITS
-            .iter()
-            .find(|(_, bytes)| self.0.is_multiple_of(*bytes))
-            .unwrap_or(&("B", 1));
+        let (unit, bytes) = SIZE_UNITS.iter().find(|(_, bytes)| self.0.is_multiple_of(*bytes)).unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
 }
@@ -145,10 +126,7 @@ impl TryFrom<f64> for Cpus {
     type Error = ValueError;
 
     fn try_from(number: f64) -> Result<Self, ValueError> {
-        let refuse = |problem| ValueError::Cpus {
-            text: number.to_string(),
-            problem,
-        };
+        let refuse = |problem| ValueError::Cpus { text: number.to_string(), problem };
         if !number.is_finite() {
             return Err(refuse("it is not finite"));
         }
@@ -168,10 +146,9 @@ impl FromStr for Cpus {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let number = text.parse::<f64>().map_err(|_| ValueError::Cpus {
-            text: text.to_owned(),
-            problem: "it is not a number",
-        })?;
+        let number = text
+            .parse::<f64>()
+            .map_err(|_| ValueError::Cpus { text: text.to_owned(), problem: "it is not a number" })?;
         Self::try_from(number)
     }
 }
@@ -205,9 +182,7 @@ macro_rules! as_string {
 as_string!(Timeout, ByteSize);
 
 fn leading_number(text: &str) -> Result<(u64, &str), &'static str> {
-    let length = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let length = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(length);
     match digits.parse() {
         _ if digits.is_empty() => Err("it does not start with a whole number"),
@@ -218,13 +193,7 @@ fn leading_number(text: &str) -> Result<(u64, &str), &'static str> {
 }
 
 /// From large to small, in milliseconds.
-const TIME_UNITS: &[(&str, u64)] = &[
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
+const TIME_UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 const LONGEST: u64 = 365 * 86_400_000;
 
@@ -258,29 +227,13 @@ mod tests {
             ("365d", LONGEST, "365d"),
         ] {
             let timeout: Timeout = text.parse().unwrap();
-            assert_eq!(
-                timeout.duration(),
-                Duration::from_millis(milliseconds),
-                "{text}"
-            );
+            assert_eq!(timeout.duration(), Duration::from_millis(milliseconds), "{text}");
             assert_eq!(timeout.to_string(), normal);
             assert_eq!(normal.parse(), Ok(timeout));
         }
-        for text in [
-            "",
-            "10",
-            "m",
-            "1.5h",
-            "-1s",
-            "10 m",
-            "1m1h",
-            "1m1m",
-            "0s",
-            "366d",
-            "99999999999999999999s",
-            "5min",
-            "٣s",
-        ] {
+        for text in
+            ["", "10", "m", "1.5h", "-1s", "10 m", "1m1h", "1m1m", "0s", "366d", "99999999999999999999s", "5min", "٣s"]
+        {
             assert!(text.parse::<Timeout>().is_err(), "{text}");
         }
     }
@@ -299,18 +252,7 @@ mod tests {
             assert_eq!(size.to_string(), normal);
             assert_eq!(normal.parse(), Ok(size));
         }
-        for text in [
-            "",
-            "4",
-            "GiB",
-            "0B",
-            "1.5GiB",
-            "4gib",
-            "4G",
-            "-1B",
-            "99999999999TiB",
-            "18446744073709551616B",
-        ] {
+        for text in ["", "4", "GiB", "0B", "1.5GiB", "4gib", "4G", "-1B", "99999999999TiB", "18446744073709551616B"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
@@ -318,10 +260,7 @@ mod tests {
     #[test]
     fn processors() {
         assert_eq!(Cpus::try_from(2.0).map(Cpus::milli), Ok(2000));
-        assert_eq!(
-            Cpus::try_from(0.5).map(|cpus| cpus.to_string()),
-            Ok("0.5".to_owned())
-        );
+        assert_eq!(Cpus::try_from(0.5).map(|cpus| cpus.to_string()), Ok("0.5".to_owned()));
         for number in [0.0, -1.0, 0.0001, 5000.0, f64::NAN, f64::INFINITY] {
             assert!(Cpus::try_from(number).is_err(), "{number}");
         }

@@ -94,11 +94,7 @@ fn refuse_idle_rules(policy: &Policy) -> Result<(), PolicyError> {
 fn refuse_write_roots(policy: &Policy, anchors: &Anchors) -> Result<(), PolicyError> {
     for root in &policy.filesystem.write {
         if let Some(reason) = refused_write_root(&root.value, anchors) {
-            return Err(PolicyError::RefusedWriteRoot {
-                at: root.origin.clone(),
-                path: root.value.clone(),
-                reason,
-            });
+            return Err(PolicyError::RefusedWriteRoot { at: root.origin.clone(), path: root.value.clone(), reason });
         }
     }
     Ok(())
@@ -106,14 +102,12 @@ fn refuse_write_roots(policy: &Policy, anchors: &Anchors) -> Result<(), PolicyEr
 
 fn refuse_other_upstream(policy: &Policy, ceiling: &Policy) -> Result<(), PolicyError> {
     match (&policy.network.upstream, &ceiling.network.upstream) {
-        (Some(own), Some(required)) if own.value != required.value => {
-            Err(PolicyError::UpstreamConflict {
-                at: own.origin.clone(),
-                upstream: own.value.to_string(),
-                required: required.value.to_string(),
-                by: Box::new(required.origin.clone()),
-            })
-        }
+        (Some(own), Some(required)) if own.value != required.value => Err(PolicyError::UpstreamConflict {
+            at: own.origin.clone(),
+            upstream: own.value.to_string(),
+            required: required.value.to_string(),
+            by: Box::new(required.origin.clone()),
+        }),
         _ => Ok(()),
     }
 }

@@ -154,10 +154,6 @@ impl System {
     /// The system that this program was built for.
     #[must_use]
     pub const fn current() -> Self {
-        if cfg!(windows) {
-            Self::Windows
-        } else {
-            Self::Linux
-        }
+        if cfg!(windows) { Self::Windows } else { Self::Linux }
     }
 }

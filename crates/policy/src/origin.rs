@@ -38,9 +38,7 @@ pub enum Origin {
 
 impl Origin {
     pub(crate) fn flag(name: &str) -> Self {
-        Self::Flag {
-            flag: name.to_owned(),
-        }
+        Self::Flag { flag: name.to_owned() }
     }
 
     fn authority(&self) -> u8 {
@@ -58,9 +56,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin { profile } => write!(f, "{profile} (built in)"),
-            Self::File {
-                path, line, column, ..
-            } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::File { path, line, column, .. } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Flag { flag } => f.write_str(flag),
         }
     }
@@ -68,28 +64,16 @@ impl fmt::Display for Origin {
 
 impl Ord for Origin {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.authority()
-            .cmp(&other.authority())
-            .then_with(|| match (self, other) {
-                (Self::Builtin { profile: a }, Self::Builtin { profile: b }) => a.cmp(b),
-                (
-                    Self::File {
-                        path: a,
-                        line: a_line,
-                        column: a_column,
-                        ..
-                    },
-                    Self::File {
-                        path: b,
-                        line: b_line,
-                        column: b_column,
-                        ..
-                    },
-                ) => (a, a_line, a_column).cmp(&(b, b_line, b_column)),
-                (Self::Flag { flag: a }, Self::Flag { flag: b }) => a.cmp(b),
-                // The authorities of two different variants differ.
-                _ => Ordering::Equal,
-            })
+        self.authority().cmp(&other.authority()).then_with(|| match (self, other) {
+            (Self::Builtin { profile: a }, Self::Builtin { profile: b }) => a.cmp(b),
+            (
+                Self::File { path: a, line: a_line, column: a_column, .. },
+                Self::File { path: b, line: b_line, column: b_column, .. },
+            ) => (a, a_line, a_column).cmp(&(b, b_line, b_column)),
+            (Self::Flag { flag: a }, Self::Flag { flag: b }) => a.cmp(b),
+            // The authorities of two different variants differ.
+            _ => Ordering::Equal,
+        })
     }
 }
 

@@ -62,37 +62,18 @@ impl Overrides {
         replace(&mut process.timeout, self.timeout, "--timeout");
         replace(&mut process.memory, self.memory, "--memory");
         replace(&mut process.cpus, self.cpus, "--cpus");
-        let count = self
-            .processes
-            .map(|count| parse_count(count.into()))
-            .transpose();
-        replace(
-            &mut process.processes,
-            count.map_err(|problem| refused_value("--processes", problem))?,
-            "--processes",
-        );
+        let count = self.processes.map(|count| parse_count(count.into())).transpose();
+        replace(&mut process.processes, count.map_err(|problem| refused_value("--processes", problem))?, "--processes");
 
-        policy
-            .environment
-            .pass
-            .extend(rules(self.pass.iter().cloned(), "--pass"));
+        policy.environment.pass.extend(rules(self.pass.iter().cloned(), "--pass"));
         for (name, value) in &self.set {
             check_name(name).map_err(|problem| refused_value("--set", problem))?;
             if value.contains('\0') {
-                return Err(refused_value(
-                    "--set",
-                    ValueError::VariableValue { name: name.clone() },
-                ));
+                return Err(refused_value("--set", ValueError::VariableValue { name: name.clone() }));
             }
-            policy.environment.set.insert(
-                name.clone(),
-                Rule::new(value.clone(), Origin::flag("--set")),
-            );
+            policy.environment.set.insert(name.clone(), Rule::new(value.clone(), Origin::flag("--set")));
         }
-        policy.enforcement.accept_degraded.extend(rules(
-            self.accept_degraded.iter().copied(),
-            "--accept-degraded",
-        ));
+        policy.enforcement.accept_degraded.extend(rules(self.accept_degraded.iter().copied(), "--accept-degraded"));
         Ok(())
     }
 
@@ -100,23 +81,13 @@ impl Overrides {
         let files = &mut policy.filesystem;
         files
             .write
-            .extend(read_paths(&self.write, "--write", |text| {
-                parse_path(text, anchors, PathRole::Granted, "")
-            })?);
-        let read = read_paths(&self.read, "--read", |text| {
-            parse_path(text, anchors, PathRole::Named, "")
-        })?;
+            .extend(read_paths(&self.write, "--write", |text| parse_path(text, anchors, PathRole::Granted, ""))?);
+        let read = read_paths(&self.read, "--read", |text| parse_path(text, anchors, PathRole::Named, ""))?;
         if let ReadScope::Roots(roots) = &mut files.read {
             roots.extend(read);
         }
-        files.hide.extend(read_paths(&self.hide, "--hide", |text| {
-            parse_hide(text, anchors)
-        })?);
-        files
-            .protect
-            .extend(read_paths(&self.protect, "--protect", |text| {
-                parse_protect(text, anchors)
-            })?);
+        files.hide.extend(read_paths(&self.hide, "--hide", |text| parse_hide(text, anchors))?);
+        files.protect.extend(read_paths(&self.protect, "--protect", |text| parse_protect(text, anchors))?);
         Ok(())
     }
 
@@ -134,9 +105,7 @@ impl Overrides {
                 return conflict("--allow", "--network");
             }
             Some(mode) => network.mode = Rule::new(mode, Origin::flag("--network")),
-            None if self.offline => {
-                network.mode = Rule::new(NetworkMode::Off, Origin::flag("--offline"))
-            }
+            None if self.offline => network.mode = Rule::new(NetworkMode::Off, Origin::flag("--offline")),
             None if !self.allow.is_empty() && network.mode.value == NetworkMode::Off => {
                 // A list that lay idle must not come to life through a flag that names other hosts.
                 network.allow.clear();
@@ -147,13 +116,9 @@ impl Overrides {
         if self.network == Some(NetworkMode::Open) {
             network.allow.clear();
         }
-        network
-            .allow
-            .extend(rules(self.allow.iter().cloned(), "--allow"));
+        network.allow.extend(rules(self.allow.iter().cloned(), "--allow"));
         let socket = |text: &str| parse_path(text, anchors, PathRole::Named, "");
-        network
-            .unix_sockets
-            .extend(read_paths(&self.unix_sockets, "--unix-socket", socket)?);
+        network.unix_sockets.extend(read_paths(&self.unix_sockets, "--unix-socket", socket)?);
         Ok(())
     }
 }
@@ -165,9 +130,7 @@ fn replace<T>(rule: &mut Option<Rule<T>>, value: Option<T>, flag: &str) {
 }
 
 fn rules<T>(values: impl IntoIterator<Item = T>, flag: &str) -> impl Iterator<Item = Rule<T>> {
-    values
-        .into_iter()
-        .map(move |value| Rule::new(value, Origin::flag(flag)))
+    values.into_iter().map(move |value| Rule::new(value, Origin::flag(flag)))
 }
 
 fn read_paths<T>(
@@ -177,20 +140,13 @@ fn read_paths<T>(
 ) -> Result<Vec<Rule<T>>, PolicyError> {
     let rule = |path: &PathBuf| match path.to_str().ok_or(PathError::NotUtf8).and_then(&read) {
         Ok(value) => Ok(Rule::new(value, Origin::flag(flag))),
-        Err(problem) => Err(PolicyError::Path {
-            at: Origin::flag(flag),
-            key: "path",
-            text: path.display().to_string(),
-            problem,
-        }),
+        Err(problem) => {
+            Err(PolicyError::Path { at: Origin::flag(flag), key: "path", text: path.display().to_string(), problem })
+        }
     };
     written.iter().map(rule).collect()
 }
 
 fn refused_value(flag: &'static str, problem: ValueError) -> PolicyError {
-    PolicyError::Value {
-        at: Origin::flag(flag),
-        key: "value",
-        problem,
-    }
+    PolicyError::Value { at: Origin::flag(flag), key: "value", problem }
 }

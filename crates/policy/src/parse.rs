@@ -18,17 +18,11 @@ pub(crate) fn parse(source: &Source) -> Result<Document, PolicyError> {
         let span = error.span().unwrap_or(0..0);
         // An error at the end of a line has nothing to show but the line.
         let shown = match source.excerpt(&span) {
-            shown if shown.trim().is_empty() => {
-                source.excerpt(&line_around(&source.text, span.start))
-            }
+            shown if shown.trim().is_empty() => source.excerpt(&line_around(&source.text, span.start)),
             shown => shown,
         };
         let problem = printable(&error.message().replace('\n', ", ")).into_owned();
-        PolicyError::Syntax {
-            at: source.origin(span.start),
-            text: shown,
-            problem,
-        }
+        PolicyError::Syntax { at: source.origin(span.start), text: shown, problem }
     };
     let table = DeTable::parse(&source.text).map_err(|error| syntax(&error))?;
     Document::deserialize(toml::Deserializer::from(table)).map_err(|error| {
@@ -43,11 +37,7 @@ pub(crate) fn parse(source: &Source) -> Result<Document, PolicyError> {
 fn explain(source: &Source, root: &DeTable<'_>, error: &toml::de::Error) -> Option<PolicyError> {
     if error.message().starts_with("missing field `version`") {
         let at = source.origin(0);
-        return Some(PolicyError::MissingKey {
-            at,
-            key: "version".to_owned(),
-            expected: expectation("version"),
-        });
+        return Some(PolicyError::MissingKey { at, key: "version".to_owned(), expected: expectation("version") });
     }
     let span = error.span()?;
     let at = source.origin(span.start);
@@ -70,13 +60,7 @@ fn explain(source: &Source, root: &DeTable<'_>, error: &toml::de::Error) -> Opti
         Found::Value(value) if error.message().starts_with("invalid type") => {
             let key = path.join(".");
             let expected = expectation(&key);
-            Some(PolicyError::WrongType {
-                at,
-                key,
-                text: text.into(),
-                found: kind(value),
-                expected,
-            })
+            Some(PolicyError::WrongType { at, key, text: text.into(), found: kind(value), expected })
         }
         _ => None,
     }
@@ -88,11 +72,7 @@ enum Found<'t> {
 }
 
 /// Finds what was written at exactly this span, and the keys that lead to it.
-fn find<'t>(
-    table: &'t DeTable<'t>,
-    span: &Range<usize>,
-    path: &mut Vec<&'t str>,
-) -> Option<Found<'t>> {
+fn find<'t>(table: &'t DeTable<'t>, span: &Range<usize>, path: &mut Vec<&'t str>) -> Option<Found<'t>> {
     for (key, value) in table.iter() {
         if key.span() == *span {
             return Some(Found::Key(key.get_ref()));
@@ -116,9 +96,7 @@ fn find_in_value<'t>(
     }
     match value.get_ref() {
         DeValue::Table(table) => find(table, span, path),
-        DeValue::Array(items) => items
-            .iter()
-            .find_map(|item| find_in_value(item, span, path)),
+        DeValue::Array(items) => items.iter().find_map(|item| find_in_value(item, span, path)),
         _ => None,
     }
 }
@@ -136,13 +114,8 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 fn line_around(text: &str, offset: usize) -> Range<usize> {
-    let offset = (0..=offset.min(text.len()))
-        .rev()
-        .find(|offset| text.is_char_boundary(*offset))
-        .unwrap_or(0);
+    let offset = (0..=offset.min(text.len())).rev().find(|offset| text.is_char_boundary(*offset)).unwrap_or(0);
     let start = text[..offset].rfind('\n').map_or(0, |end| end + 1);
-    let end = text[offset..]
-        .find('\n')
-        .map_or(text.len(), |length| offset + length);
+    let end = text[offset..].find('\n').map_or(text.len(), |length| offset + length);
     start..end
 }

@@ -20,21 +20,13 @@ impl PathKey {
         match system {
             System::Linux => {
                 let rest = bytes.strip_prefix(b"/")?;
-                Some(Self::of_components(
-                    rest.split(|byte| *byte == b'/').map(<[u8]>::to_vec),
-                    Vec::new(),
-                ))
+                Some(Self::of_components(rest.split(|byte| *byte == b'/').map(<[u8]>::to_vec), Vec::new()))
             }
             System::Windows => {
                 let text = String::from_utf8_lossy(bytes).replace('/', "\\");
                 let (prefix, rest) = split_windows_prefix(&text)?;
-                let components = rest
-                    .split('\\')
-                    .map(|component| fold(strip_ignored(component)).into_bytes());
-                Some(Self::of_components(
-                    components,
-                    fold(&prefix.key()).into_bytes(),
-                ))
+                let components = rest.split('\\').map(|component| fold(strip_ignored(component)).into_bytes());
+                Some(Self::of_components(components, fold(&prefix.key()).into_bytes()))
             }
         }
     }
@@ -46,19 +38,13 @@ impl PathKey {
 
     /// The path itself and every directory above it, nearest first.
     fn upwards(&self) -> impl Iterator<Item = &[u8]> {
-        let separators = (0..self.0.len())
-            .rev()
-            .filter(|index| self.0[*index] == b'/');
-        separators
-            .map(|index| &self.0[..=index])
-            .chain(std::iter::once(&self.0[..0]))
+        let separators = (0..self.0.len()).rev().filter(|index| self.0[*index] == b'/');
+        separators.map(|index| &self.0[..=index]).chain(std::iter::once(&self.0[..0]))
     }
 
     /// The components, folded.
     pub(crate) fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.0
-            .split(|byte| *byte == b'/')
-            .filter(|component| !component.is_empty())
+        self.0.split(|byte| *byte == b'/').filter(|component| !component.is_empty())
     }
 
     fn of_components(components: impl Iterator<Item = Vec<u8>>, prefix: Vec<u8>) -> Self {
@@ -68,9 +54,7 @@ impl PathKey {
             match component.as_slice() {
                 b"" | b"." => {}
                 b".." => {
-                    let end = key[..key.len().saturating_sub(1).max(floor)]
-                        .iter()
-                        .rposition(|byte| *byte == b'/');
+                    let end = key[..key.len().saturating_sub(1).max(floor)].iter().rposition(|byte| *byte == b'/');
                     key.truncate(end.map_or(floor, |end| (end + 1).max(floor)));
                 }
                 _ => {
@@ -116,15 +100,12 @@ impl TreeIndex {
         if self.roots.is_empty() {
             return None;
         }
-        key.upwards()
-            .find_map(|above| self.roots.get(above).copied())
+        key.upwards().find_map(|above| self.roots.get(above).copied())
     }
 
     /// The number of the nearest tree strictly around the path.
     pub(crate) fn strictly_covering(&self, key: &PathKey) -> Option<usize> {
-        key.upwards()
-            .skip(1)
-            .find_map(|above| self.roots.get(above).copied())
+        key.upwards().skip(1).find_map(|above| self.roots.get(above).copied())
     }
 }
 
@@ -159,20 +140,14 @@ pub(crate) fn split_windows_prefix(text: &str) -> Option<(WindowsPrefix, &str)> 
             Some(unc) if unc.eq_ignore_ascii_case("UNC\\") => (&verbatim[4..], true),
             _ => (verbatim, false),
         },
-        None => text
-            .strip_prefix("\\\\")
-            .map_or((text, false), |rest| (rest, true)),
+        None => text.strip_prefix("\\\\").map_or((text, false), |rest| (rest, true)),
     };
     if share {
         let (server, rest) = text.split_once('\\')?;
         let (share, rest) = rest.split_once('\\').unwrap_or((rest, ""));
         let device = matches!(server, "." | "?");
-        return (!device && !server.is_empty() && !share.is_empty()).then(|| {
-            (
-                WindowsPrefix::Share(server.to_owned(), share.to_owned()),
-                rest,
-            )
-        });
+        return (!device && !server.is_empty() && !share.is_empty())
+            .then(|| (WindowsPrefix::Share(server.to_owned(), share.to_owned()), rest));
     }
     let mut characters = text.chars();
     let letter = characters.next().filter(char::is_ascii_alphabetic)?;
@@ -188,15 +163,9 @@ pub(crate) fn fold(text: &str) -> String {
     text.chars()
         .map(|character| {
             let mut upper = character.to_uppercase();
-            let single = upper
-                .next()
-                .filter(|_| upper.next().is_none())
-                .unwrap_or(character);
+            let single = upper.next().filter(|_| upper.next().is_none()).unwrap_or(character);
             let mut lower = single.to_lowercase();
-            lower
-                .next()
-                .filter(|_| lower.next().is_none())
-                .unwrap_or(single)
+            lower.next().filter(|_| lower.next().is_none()).unwrap_or(single)
         })
         .collect()
 }
@@ -228,24 +197,12 @@ mod tests {
             (System::Linux, "", None),
             (System::Windows, "C:\\Users\\Me", Some("c:/users/me/")),
             (System::Windows, "c:/users/ME/", Some("c:/users/me/")),
-            (
-                System::Windows,
-                "\\\\?\\C:\\Users\\Me",
-                Some("c:/users/me/"),
-            ),
+            (System::Windows, "\\\\?\\C:\\Users\\Me", Some("c:/users/me/")),
             (System::Windows, "C:\\a\\..\\..\\b", Some("c:/b/")),
             (System::Windows, "C:\\a.\\b::$DATA", Some("c:/a/b/")),
             (System::Windows, "C:\\ÄÖ", Some("c:/äö/")),
-            (
-                System::Windows,
-                "\\\\Server\\Share\\x",
-                Some("//server/share/x/"),
-            ),
-            (
-                System::Windows,
-                "\\\\?\\UNC\\Server\\Share\\x",
-                Some("//server/share/x/"),
-            ),
+            (System::Windows, "\\\\Server\\Share\\x", Some("//server/share/x/")),
+            (System::Windows, "\\\\?\\UNC\\Server\\Share\\x", Some("//server/share/x/")),
             (System::Windows, "\\", Some("")),
             (System::Windows, "/", Some("")),
             (System::Windows, "C:", None),

@@ -54,10 +54,7 @@ pub fn refused_write_root(path: &Path, anchors: &Anchors) -> Option<RefusedRoot>
     let Some(key) = PathKey::new(path, system) else {
         return Some(RefusedRoot::NotAbsolute);
     };
-    let home = anchors
-        .home
-        .as_deref()
-        .and_then(|home| PathKey::new(home, system));
+    let home = anchors.home.as_deref().and_then(|home| PathKey::new(home, system));
     // A home of `/`, as containers have it, makes nothing but `/` special.
     if let Some(home) = &home {
         if key == *home && key.components().next().is_some() {
@@ -71,19 +68,10 @@ pub fn refused_write_root(path: &Path, anchors: &Anchors) -> Option<RefusedRoot>
         }
     }
     let components: Vec<&[u8]> = key.components().collect();
-    let app_data = home
-        .as_ref()
-        .filter(|home| key.is_in(home))
-        .and_then(|home| {
-            let below: Vec<_> = components
-                .iter()
-                .skip(home.components().count())
-                .copied()
-                .collect();
-            (system == System::Windows)
-                .then(|| refused_in_profile(&below))
-                .flatten()
-        });
+    let app_data = home.as_ref().filter(|home| key.is_in(home)).and_then(|home| {
+        let below: Vec<_> = components.iter().skip(home.components().count()).copied().collect();
+        (system == System::Windows).then(|| refused_in_profile(&below)).flatten()
+    });
     app_data.or_else(|| match (system, components.as_slice()) {
         (System::Linux, [b"mnt", [drive], below @ ..]) if drive.is_ascii_alphabetic() => {
             // Where the Windows Subsystem for Linux mounts drives.
@@ -125,25 +113,15 @@ fn refused_on_drive(components: &[&[u8]]) -> Option<RefusedRoot> {
             Some(RefusedRoot::UserProfile)
         }
         [b"users", _, below @ ..] => refused_in_profile(below),
-        [first, ..] => WINDOWS_SYSTEM
-            .iter()
-            .any(|name| name.as_bytes() == *first)
-            .then_some(RefusedRoot::System),
+        [first, ..] => WINDOWS_SYSTEM.iter().any(|name| name.as_bytes() == *first).then_some(RefusedRoot::System),
     }
 }
 
 /// Below a user profile, in lower case.
 fn refused_in_profile(components: &[&[u8]]) -> Option<RefusedRoot> {
     match components {
-        [b"appdata"] | [b"appdata", b"local" | b"locallow" | b"roaming"] => {
-            Some(RefusedRoot::AppData)
-        }
-        [
-            b"appdata",
-            b"local" | b"locallow" | b"roaming",
-            b"microsoft",
-            ..,
-        ] => Some(RefusedRoot::AppData),
+        [b"appdata"] | [b"appdata", b"local" | b"locallow" | b"roaming"] => Some(RefusedRoot::AppData),
+        [b"appdata", b"local" | b"locallow" | b"roaming", b"microsoft", ..] => Some(RefusedRoot::AppData),
         [b"appdata", b"local", b"temp"] => Some(RefusedRoot::SharedTemporary),
         _ => None,
     }
@@ -241,15 +219,9 @@ mod tests {
 
     #[test]
     fn linux() {
-        use RefusedRoot::{
-            AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile,
-        };
+        use RefusedRoot::{AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile};
         const SYSTEM: RefusedRoot = RefusedRoot::System;
-        let anchors = Anchors {
-            workspace: "/w".into(),
-            home: Some("/data/home/me".into()),
-            system: System::Linux,
-        };
+        let anchors = Anchors { workspace: "/w".into(), home: Some("/data/home/me".into()), system: System::Linux };
         for (path, expected) in [
             ("/", Some(FileSystemRoot)),
             ("//.", Some(FileSystemRoot)),
@@ -290,25 +262,16 @@ mod tests {
             ("/mnt/c/Users/Me/project", None),
             ("/mnt/data", None),
         ] {
-            assert_eq!(
-                refused_write_root(Path::new(path), &anchors),
-                expected,
-                "{path}"
-            );
+            assert_eq!(refused_write_root(Path::new(path), &anchors), expected, "{path}");
         }
     }
 
     #[test]
     fn windows() {
-        use RefusedRoot::{
-            AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile,
-        };
+        use RefusedRoot::{AboveHome, AppData, FileSystemRoot, Home, NotAbsolute, SharedTemporary, UserProfile};
         const SYSTEM: RefusedRoot = RefusedRoot::System;
-        let anchors = Anchors {
-            workspace: "C:\\w".into(),
-            home: Some("D:\\Profiles\\Me".into()),
-            system: System::Windows,
-        };
+        let anchors =
+            Anchors { workspace: "C:\\w".into(), home: Some("D:\\Profiles\\Me".into()), system: System::Windows };
         for (path, expected) in [
             ("C:\\", Some(FileSystemRoot)),
             ("d:/", Some(FileSystemRoot)),
@@ -325,15 +288,9 @@ mod tests {
             ("D:\\Profiles\\Me\\project", None),
             ("D:\\Profiles\\Me\\AppData", Some(AppData)),
             ("D:\\Profiles\\Me\\appdata\\roaming", Some(AppData)),
-            (
-                "D:\\Profiles\\Me\\AppData\\Local\\Temp",
-                Some(SharedTemporary),
-            ),
+            ("D:\\Profiles\\Me\\AppData\\Local\\Temp", Some(SharedTemporary)),
             ("D:\\Profiles\\Me\\AppData\\Local\\Temp\\x", None),
-            (
-                "D:\\Profiles\\Me\\AppData\\Roaming\\Microsoft\\Windows\\Start Menu",
-                Some(AppData),
-            ),
+            ("D:\\Profiles\\Me\\AppData\\Roaming\\Microsoft\\Windows\\Start Menu", Some(AppData)),
             ("C:\\Users", Some(UserProfile)),
             ("C:\\USERS\\other", Some(UserProfile)),
             ("C:\\Users\\other.", Some(UserProfile)),
@@ -346,25 +303,14 @@ mod tests {
             ("C:\\ProgramData\\x", Some(SYSTEM)),
             ("C:\\src\\project", None),
         ] {
-            assert_eq!(
-                refused_write_root(Path::new(path), &anchors),
-                expected,
-                "{path}"
-            );
+            assert_eq!(refused_write_root(Path::new(path), &anchors), expected, "{path}");
         }
     }
 
     #[test]
     fn a_home_of_slash_makes_only_slash_special() {
-        let anchors = Anchors {
-            workspace: "/w".into(),
-            home: Some("/".into()),
-            system: System::Linux,
-        };
-        assert_eq!(
-            refused_write_root(Path::new("/"), &anchors),
-            Some(RefusedRoot::FileSystemRoot)
-        );
+        let anchors = Anchors { workspace: "/w".into(), home: Some("/".into()), system: System::Linux };
+        assert_eq!(refused_write_root(Path::new("/"), &anchors), Some(RefusedRoot::FileSystemRoot));
         assert_eq!(refused_write_root(Path::new("/w"), &anchors), None);
     }
 }

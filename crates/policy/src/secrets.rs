@@ -14,11 +14,10 @@ pub fn secret_locations(anchors: &Anchors) -> Vec<PathBuf> {
         System::Linux => (HOME_LINUX, ABSOLUTE_LINUX),
         System::Windows => (HOME_WINDOWS, ABSOLUTE_WINDOWS),
     };
-    let home = anchors.home.iter().flat_map(|home| {
-        HOME.iter()
-            .chain(in_home)
-            .map(|name| join_home(home, name, anchors.system))
-    });
+    let home = anchors
+        .home
+        .iter()
+        .flat_map(|home| HOME.iter().chain(in_home).map(|name| join_home(home, name, anchors.system)));
     home.chain(absolute.iter().map(PathBuf::from)).collect()
 }
 
@@ -346,25 +345,13 @@ mod tests {
 
     #[test]
     fn every_place_is_absolute_and_named_once() {
-        let linux = Anchors {
-            workspace: "/w".into(),
-            home: Some("/".into()),
-            system: System::Linux,
-        };
-        let windows = Anchors {
-            workspace: "C:\\w".into(),
-            home: Some("C:\\Users\\Me".into()),
-            system: System::Windows,
-        };
+        let linux = Anchors { workspace: "/w".into(), home: Some("/".into()), system: System::Linux };
+        let windows =
+            Anchors { workspace: "C:\\w".into(), home: Some("C:\\Users\\Me".into()), system: System::Windows };
         for anchors in [linux, windows] {
-            for list in [
-                secret_locations(&anchors),
-                runtime_locations(anchors.system),
-            ] {
-                let mut keys: Vec<_> = list
-                    .iter()
-                    .map(|path| PathKey::new(path, anchors.system).expect("absolute"))
-                    .collect();
+            for list in [secret_locations(&anchors), runtime_locations(anchors.system)] {
+                let mut keys: Vec<_> =
+                    list.iter().map(|path| PathKey::new(path, anchors.system).expect("absolute")).collect();
                 keys.sort();
                 keys.dedup();
                 assert_eq!(keys.len(), list.len());
@@ -379,14 +366,8 @@ mod tests {
             home: home.map(PathBuf::from),
             system: System::Linux,
         };
-        assert!(
-            secret_locations(&anchors(Some("/home/me"))).contains(&PathBuf::from("/home/me/.ssh"))
-        );
-        assert!(
-            !secret_locations(&anchors(None))
-                .iter()
-                .any(|path| path.ends_with(".ssh"))
-        );
+        assert!(secret_locations(&anchors(Some("/home/me"))).contains(&PathBuf::from("/home/me/.ssh")));
+        assert!(!secret_locations(&anchors(None)).iter().any(|path| path.ends_with(".ssh")));
         assert!(secret_locations(&anchors(None)).contains(&PathBuf::from("/etc/shadow")));
     }
 }

@@ -35,10 +35,7 @@ pub(crate) fn check<'t>(
 /// The tests that must hold whatever flags and ceiling do to the policy: a denial may not be lost, while an allowed
 /// action may be taken away.
 pub(crate) fn denials(policy: &Policy) -> impl Iterator<Item = &Rule<SelfTest>> {
-    policy
-        .tests
-        .iter()
-        .filter(|test| test.value.expect == Verdict::Deny)
+    policy.tests.iter().filter(|test| test.value.expect == Verdict::Deny)
 }
 
 fn judge<'p>(files: &FileRules<'p>, hosts: &HostRules<'p>, action: &TestAction) -> Decision<'p> {

@@ -31,18 +31,13 @@ impl Source {
     }
 
     pub(crate) fn file(path: &Path, managed: bool, bytes: Vec<u8>) -> Result<Self, PolicyError> {
-        let author = Author::File {
-            path: path.to_owned(),
-            managed,
-        };
+        let author = Author::File { path: path.to_owned(), managed };
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(author, text)),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-                Err(PolicyError::NotUtf8 {
-                    at: Self::new(author, text).origin(valid),
-                })
+                Err(PolicyError::NotUtf8 { at: Self::new(author, text).origin(valid) })
             }
         }
     }
@@ -58,17 +53,11 @@ impl Source {
     /// Where the byte stands. A built-in profile is one place.
     pub(crate) fn origin(&self, offset: usize) -> Origin {
         match &self.author {
-            Author::Builtin(profile) => Origin::Builtin {
-                profile: (*profile).to_owned(),
-            },
+            Author::Builtin(profile) => Origin::Builtin { profile: (*profile).to_owned() },
             Author::File { path, managed } => {
                 let offset = offset.min(self.text.len());
                 let line = self.line_starts.partition_point(|start| *start <= offset);
-                let start = self
-                    .line_starts
-                    .get(line.wrapping_sub(1))
-                    .copied()
-                    .unwrap_or(0);
+                let start = self.line_starts.get(line.wrapping_sub(1)).copied().unwrap_or(0);
                 let column = self.characters_before(offset) - self.characters_before(start) + 1;
                 Origin::File {
                     path: path.clone(),
@@ -91,32 +80,20 @@ impl Source {
     }
 
     fn new(author: Author, text: String) -> Self {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(end, _)| end + 1))
-            .collect();
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
         let mut count = 0;
         let mut characters = vec![0];
         for chunk in text.as_bytes().chunks(STEP) {
             count += chunk.iter().filter(|byte| starts_character(**byte)).count();
             characters.push(count);
         }
-        Self {
-            author,
-            text,
-            line_starts,
-            characters,
-        }
+        Self { author, text, line_starts, characters }
     }
 
     fn characters_before(&self, offset: usize) -> usize {
         let step = offset / STEP;
-        let rest = self
-            .text
-            .as_bytes()
-            .get(step * STEP..offset)
-            .unwrap_or_default();
-        self.characters.get(step).copied().unwrap_or(0)
-            + rest.iter().filter(|byte| starts_character(**byte)).count()
+        let rest = self.text.as_bytes().get(step * STEP..offset).unwrap_or_default();
+        self.characters.get(step).copied().unwrap_or(0) + rest.iter().filter(|byte| starts_character(**byte)).count()
     }
 }
 
@@ -133,21 +110,10 @@ mod tests {
     #[test]
     fn places_are_counted_in_lines_and_characters() {
         let long = format!("{}x", "ü".repeat(1000));
-        let source = Source::file(
-            Path::new("p"),
-            false,
-            format!("a\nbüc\n\n{long}").into_bytes(),
-        )
-        .unwrap();
-        for (offset, place) in [
-            (0, "p:1:1"),
-            (1, "p:1:2"),
-            (2, "p:2:1"),
-            (5, "p:2:3"),
-            (7, "p:3:1"),
-            (8, "p:4:1"),
-            (2008, "p:4:1001"),
-        ] {
+        let source = Source::file(Path::new("p"), false, format!("a\nbüc\n\n{long}").into_bytes()).unwrap();
+        for (offset, place) in
+            [(0, "p:1:1"), (1, "p:1:2"), (2, "p:2:1"), (5, "p:2:3"), (7, "p:3:1"), (8, "p:4:1"), (2008, "p:4:1001")]
+        {
             assert_eq!(source.origin(offset).to_string(), place, "{offset}");
         }
         assert_eq!(source.origin(usize::MAX).to_string(), "p:4:1002");
@@ -155,8 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_not_utf8_is_located() {
-        let error =
-            Source::file(Path::new("p"), false, b"version = 1\nx = \"\xff\"".to_vec()).unwrap_err();
+        let error = Source::file(Path::new("p"), false, b"version = 1\nx = \"\xff\"".to_vec()).unwrap_err();
         assert_eq!((error.line(), error.column()), (Some(2), Some(6)));
     }
 }

@@ -22,10 +22,7 @@ impl FromStr for Upstream {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let refuse = |problem: String| ValueError::Upstream {
-            text: text.to_owned(),
-            problem,
-        };
+        let refuse = |problem: String| ValueError::Upstream { text: text.to_owned(), problem };
         let Some(authority) = text.strip_prefix("http://") else {
             return Err(refuse("it does not start with `http://`".to_owned()));
         };

@@ -53,9 +53,7 @@ pub enum ValueError {
         problem: &'static str,
     },
     /// Not a count.
-    #[error(
-        "`{text}` is no number of processes: write a whole number from 1 to 4194304, such as 256"
-    )]
+    #[error("`{text}` is no number of processes: write a whole number from 1 to 4194304, such as 256")]
     Count {
         /// What was written.
         text: String,
@@ -105,11 +103,7 @@ impl ValueError {
     }
 
     pub(crate) fn unknown_word(text: &str, known: &'static [&'static str]) -> Self {
-        Self::UnknownWord {
-            text: text.to_owned(),
-            suggestion: nearest(text, known),
-            known,
-        }
+        Self::UnknownWord { text: text.to_owned(), suggestion: nearest(text, known), known }
     }
 }
 
@@ -121,27 +115,16 @@ pub(crate) fn nearest<'k>(text: &str, known: &[&'k str]) -> Option<&'k str> {
     }
     known
         .iter()
-        .map(|word| {
-            (
-                strsim::damerau_levenshtein(&text.to_lowercase(), word),
-                *word,
-            )
-        })
+        .map(|word| (strsim::damerau_levenshtein(&text.to_lowercase(), word), *word))
         .filter(|(distance, word)| *distance <= 1 + word.chars().count() / 4)
         .min()
         .map(|(_, word)| word)
 }
 
 pub(crate) fn did_you_mean(suggestion: &Option<impl AsRef<str>>) -> String {
-    suggestion.as_ref().map_or_else(String::new, |word| {
-        format!("; did you mean `{}`?", word.as_ref())
-    })
+    suggestion.as_ref().map_or_else(String::new, |word| format!("; did you mean `{}`?", word.as_ref()))
 }
 
 pub(crate) fn quoted(words: &[impl AsRef<str>]) -> String {
-    words
-        .iter()
-        .map(|word| format!("`{}`", word.as_ref()))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
 }

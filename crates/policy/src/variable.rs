@@ -35,9 +35,7 @@ impl VariablePattern {
         };
         match self {
             Self::Exact(exact) => same(exact.as_bytes(), name),
-            Self::Prefix(prefix) => name
-                .get(..prefix.len())
-                .is_some_and(|start| same(prefix.as_bytes(), start)),
+            Self::Prefix(prefix) => name.get(..prefix.len()).is_some_and(|start| same(prefix.as_bytes(), start)),
         }
     }
 
@@ -45,18 +43,12 @@ impl VariablePattern {
     #[must_use]
     pub fn intersect(&self, other: &Self, system: System) -> Option<Self> {
         match (self, other) {
-            (Self::Exact(name), pattern) | (pattern, Self::Exact(name)) => pattern
-                .matches_on(name.as_bytes(), system)
-                .then(|| Self::Exact(name.clone())),
+            (Self::Exact(name), pattern) | (pattern, Self::Exact(name)) => {
+                pattern.matches_on(name.as_bytes(), system).then(|| Self::Exact(name.clone()))
+            }
             (Self::Prefix(a), Self::Prefix(b)) => {
-                let (short, long) = if a.len() <= b.len() {
-                    (self, b)
-                } else {
-                    (other, a)
-                };
-                short
-                    .matches_on(long.as_bytes(), system)
-                    .then(|| Self::Prefix(long.clone()))
+                let (short, long) = if a.len() <= b.len() { (self, b) } else { (other, a) };
+                short.matches_on(long.as_bytes(), system).then(|| Self::Prefix(long.clone()))
             }
         }
     }
@@ -64,12 +56,7 @@ impl VariablePattern {
 
 /// Checks the name of a variable that is set to a literal.
 pub(crate) fn check_name(name: &str) -> Result<(), ValueError> {
-    let refuse = |problem| {
-        Err(ValueError::Variable {
-            text: name.to_owned(),
-            problem,
-        })
-    };
+    let refuse = |problem| Err(ValueError::Variable { text: name.to_owned(), problem });
     match name.chars().find(|c| c.is_control() || "=*".contains(*c)) {
         _ if name.is_empty() => refuse("it is empty"),
         _ if name.len() > 255 => refuse("it is longer than 255 bytes"),

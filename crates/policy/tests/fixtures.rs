@@ -10,9 +10,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use ringfence_policy::{
-    Files, Overrides, Policy, PolicyError, PolicySource, Request, load, schema,
-};
+use ringfence_policy::{Files, Overrides, Policy, PolicyError, PolicySource, Request, load, schema};
 use support::{linux, windows};
 
 struct Disk(PathBuf);
@@ -25,15 +23,9 @@ impl Files for Disk {
 }
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(kind);
-    let entries = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|path| path.extension() == Some(OsStr::new("toml")))
-        .collect();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(kind);
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension() == Some(OsStr::new("toml"))).collect();
     files.sort();
     files
 }
@@ -42,12 +34,7 @@ fn load_fixture(path: &Path) -> Result<Policy, PolicyError> {
     let for_windows = fs::read(path).unwrap().starts_with(b"# system: windows");
     let anchors = if for_windows { windows() } else { linux() };
     let source = PolicySource::File(path.file_name().unwrap().into());
-    let request = Request {
-        source,
-        managed: None,
-        overrides: Overrides::default(),
-        anchors: &anchors,
-    };
+    let request = Request { source, managed: None, overrides: Overrides::default(), anchors: &anchors };
     load(&request, &Disk(path.parent().unwrap().to_owned()))
 }
 
@@ -88,33 +75,18 @@ fn invalid_fixtures_get_their_message() {
             Err(error) => {
                 // Whoever reads the JSON form must find what the text says.
                 if let (Some(line), Some(column)) = (error.line(), error.column()) {
-                    assert!(
-                        error
-                            .to_string()
-                            .contains(&format!("{name}:{line}:{column}: ")),
-                        "{error}"
-                    );
+                    assert!(error.to_string().contains(&format!("{name}:{line}:{column}: ")), "{error}");
                 }
-                assert_eq!(
-                    error.path(),
-                    Some(Path::new(name)).filter(|_| error.at().is_some()),
-                    "{error}"
-                );
+                assert_eq!(error.path(), Some(Path::new(name)).filter(|_| error.at().is_some()), "{error}");
                 format!("[{}] {error}\n", error.code())
             }
         };
         if update && got.starts_with('[') {
             fs::write(&expected_path, &got).unwrap();
         }
-        let expected = fs::read_to_string(&expected_path)
-            .unwrap_or_default()
-            .replace("\r\n", "\n");
+        let expected = fs::read_to_string(&expected_path).unwrap_or_default().replace("\r\n", "\n");
         if got != expected {
-            wrong.push(format!(
-                "{name}\n  expected: {}\n  got:      {}",
-                expected.trim_end(),
-                got.trim_end()
-            ));
+            wrong.push(format!("{name}\n  expected: {}\n  got:      {}", expected.trim_end(), got.trim_end()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -145,10 +117,7 @@ fn the_schema_refuses_what_it_can_see() {
             continue;
         };
         // No JSON number is NaN, and a pattern cannot tell zero from one.
-        let expressible = !matches!(
-            path.file_stem().and_then(OsStr::to_str),
-            Some("cpus-nan" | "timeout-zero")
-        );
+        let expressible = !matches!(path.file_stem().and_then(OsStr::to_str), Some("cpus-nan" | "timeout-zero"));
         if SEEN_BY_THE_SCHEMA.contains(&error.code()) && expressible {
             judged += 1;
             if validator.is_valid(&json) {

@@ -9,9 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use ringfence_policy::{
-    Host, HostRule, Overrides, PROFILES, PolicySource, Request, builtin, lint, load, meet,
-};
+use ringfence_policy::{Host, HostRule, Overrides, PROFILES, PolicySource, Request, builtin, lint, load, meet};
 use support::{Memory, linux, windows};
 
 /// Marsaglia's xorshift64: reproducible, and good enough to choose bytes.
@@ -131,20 +129,12 @@ fn mutate(text: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut Random) {
 }
 
 fn seconds() -> Duration {
-    let seconds = env::var("FUZZ_SECONDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1.0);
+    let seconds = env::var("FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
     Duration::from_secs_f64(seconds)
 }
 
 fn seed() -> Random {
-    Random(
-        env::var("FUZZ_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(0x5eed_0001),
-    )
+    Random(env::var("FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x5eed_0001))
 }
 
 /// One line that a terminal shows as it is.
@@ -155,20 +145,11 @@ fn is_one_line(text: &str) -> bool {
 #[test]
 fn policies() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut corpus: Vec<Vec<u8>> = PROFILES
-        .iter()
-        .map(|name| builtin(name).unwrap().as_bytes().to_vec())
-        .collect();
+    let mut corpus: Vec<Vec<u8>> = PROFILES.iter().map(|name| builtin(name).unwrap().as_bytes().to_vec()).collect();
     // What is right weighs as much as what is wrong, so that mutants get past the parser.
     for (kind, weight) in [("valid", 10), ("invalid", 1)] {
-        let mut files: Vec<_> = fs::read_dir(fixtures.join(kind))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        files.retain(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        });
+        let mut files: Vec<_> = fs::read_dir(fixtures.join(kind)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         files.sort();
         for path in files {
             corpus.extend(std::iter::repeat_n(fs::read(path).unwrap(), weight));
@@ -192,18 +173,11 @@ fn policies() {
         match load(&request, &files) {
             Ok(policy) => {
                 loaded += 1;
-                assert!(
-                    lint(&policy, anchors)
-                        .iter()
-                        .all(|lint| is_one_line(&lint.message))
-                );
+                assert!(lint(&policy, anchors).iter().all(|lint| is_one_line(&lint.message)));
                 let normal = meet(&policy, &policy);
                 assert_eq!(meet(&normal, &normal), normal);
                 let json = serde_json::to_string(&policy).unwrap();
-                assert_eq!(
-                    serde_json::from_str::<ringfence_policy::Policy>(&json).unwrap(),
-                    policy
-                );
+                assert_eq!(serde_json::from_str::<ringfence_policy::Policy>(&json).unwrap(), policy);
             }
             Err(error) => {
                 refused += 1;

@@ -204,11 +204,7 @@ fn rules_match_what_they_say_and_nothing_else() {
         ("*", "[2001:db8::1]", 443, true),
     ] {
         let parsed: HostRule = rule.parse().unwrap();
-        assert_eq!(
-            parsed.matches(&Host::parse(host).unwrap(), port),
-            expected,
-            "{rule} {host} {port}"
-        );
+        assert_eq!(parsed.matches(&Host::parse(host).unwrap(), port), expected, "{rule} {host} {port}");
     }
 }
 
@@ -217,19 +213,12 @@ fn a_denied_host_is_denied_on_every_port() {
     let host = Host::parse("evil.example").unwrap();
     let deny = HostRule::parse_deny("evil.example").unwrap();
     assert!((1..=u16::MAX).all(|port| deny.matches(&host, port)));
-    assert!(
-        !HostRule::parse_deny("evil.example:22")
-            .unwrap()
-            .matches(&host, 443)
-    );
+    assert!(!HostRule::parse_deny("evil.example:22").unwrap().matches(&host, 443));
 }
 
 fn names() -> impl Strategy<Value = String> {
-    prop::collection::vec(
-        prop::sample::select(vec!["a", "b", "com", "x-1", "xn--bcher-kva"]),
-        1..5,
-    )
-    .prop_map(|labels| labels.join("."))
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "com", "x-1", "xn--bcher-kva"]), 1..5)
+        .prop_map(|labels| labels.join("."))
 }
 
 fn hosts() -> impl Strategy<Value = Host> {

@@ -7,12 +7,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use ringfence_policy::{
-    Everyone, Host, MAX_FILE_SIZE, NetworkMode, Overrides, PROFILES, Policy, PolicySource,
-    ReadScope, Request, Require, System, builtin, decide_connect, decide_write, lint, load, meet,
+    Everyone, Host, MAX_FILE_SIZE, NetworkMode, Overrides, PROFILES, Policy, PolicySource, ReadScope, Request, Require,
+    System, builtin, decide_connect, decide_write, lint, load, meet,
 };
-use support::{
-    Memory, connects, linux, load_on, load_profile, load_text, paths, reads, windows, writes,
-};
+use support::{Memory, connects, linux, load_on, load_profile, load_text, paths, reads, windows, writes};
 
 #[test]
 fn every_profile_loads_on_both_systems() {
@@ -25,15 +23,9 @@ fn every_profile_loads_on_both_systems() {
     }
     assert!(builtin("workspace").is_some_and(|text| text.contains("version = 1")));
     assert_eq!(builtin("unrestricted"), None);
-    assert_eq!(
-        load_profile("unrestricted", &linux()).unwrap_err().code(),
-        "unknown-profile"
-    );
+    assert_eq!(load_profile("unrestricted", &linux()).unwrap_err().code(), "unknown-profile");
     let error = load_profile("workspaces", &linux()).unwrap_err();
-    assert!(
-        error.to_string().contains("did you mean `workspace`?"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("did you mean `workspace`?"), "{error}");
 }
 
 #[test]
@@ -51,22 +43,10 @@ fn the_default_profile_is_what_the_design_says() {
         ".mcp.json",
         "ringfence.toml",
     ] {
-        assert!(
-            !writes(&policy, &format!("/home/me/project/{protected}")),
-            "{protected}"
-        );
+        assert!(!writes(&policy, &format!("/home/me/project/{protected}")), "{protected}");
     }
-    for open in [
-        ".git/index",
-        ".git/objects/ab/cd",
-        ".git/refs/heads/main",
-        ".github/x",
-        ".git/modules/a/objects/x",
-    ] {
-        assert!(
-            writes(&policy, &format!("/home/me/project/{open}")),
-            "{open}"
-        );
+    for open in [".git/index", ".git/objects/ab/cd", ".git/refs/heads/main", ".github/x", ".git/modules/a/objects/x"] {
+        assert!(writes(&policy, &format!("/home/me/project/{open}")), "{open}");
     }
     assert!(reads(&policy, "/etc/hosts"));
     assert!(!reads(&policy, "/home/me/.ssh/id_ed25519"));
@@ -74,29 +54,10 @@ fn the_default_profile_is_what_the_design_says() {
     assert!(!connects(&policy, "example.com", 443));
     assert_eq!(policy.enforcement.require.value, Require::Kernel);
     assert_eq!(policy.windows.everyone.value, Everyone::Auto);
-    let passes = |name: &str| {
-        policy
-            .environment
-            .pass
-            .iter()
-            .any(|rule| rule.value.matches_on(name.as_bytes(), System::Linux))
-    };
-    assert!(
-        ["PATH", "LC_ALL", "CARGO_HOME", "SystemRoot"]
-            .into_iter()
-            .all(passes)
-    );
-    assert!(
-        ![
-            "GITHUB_TOKEN",
-            "SSH_AUTH_SOCK",
-            "CARGO_REGISTRY_TOKEN",
-            "HTTPS_PROXY",
-            "PATHS"
-        ]
-        .into_iter()
-        .any(passes)
-    );
+    let passes =
+        |name: &str| policy.environment.pass.iter().any(|rule| rule.value.matches_on(name.as_bytes(), System::Linux));
+    assert!(["PATH", "LC_ALL", "CARGO_HOME", "SystemRoot"].into_iter().all(passes));
+    assert!(!["GITHUB_TOKEN", "SSH_AUTH_SOCK", "CARGO_REGISTRY_TOKEN", "HTTPS_PROXY", "PATHS"].into_iter().any(passes));
 }
 
 #[test]
@@ -133,35 +94,15 @@ fn lists_replace_and_tables_merge() {
     };
     let policy = load(&request("team/project/p.toml"), &files).unwrap();
     assert_eq!(paths(&policy.filesystem.write), ["/srv/c"]);
-    assert_eq!(
-        policy.process.timeout.as_ref().unwrap().value.to_string(),
-        "2m"
-    );
-    assert_eq!(
-        policy.process.memory.as_ref().unwrap().value.to_string(),
-        "1GiB"
-    );
+    assert_eq!(policy.process.timeout.as_ref().unwrap().value.to_string(), "2m");
+    assert_eq!(policy.process.memory.as_ref().unwrap().value.to_string(), "1GiB");
     assert_eq!(policy.network.mode.value, NetworkMode::Open);
-    let set: Vec<_> = policy
-        .environment
-        .set
-        .iter()
-        .map(|(name, rule)| (name.as_str(), rule.value.as_str()))
-        .collect();
+    let set: Vec<_> = policy.environment.set.iter().map(|(name, rule)| (name.as_str(), rule.value.as_str())).collect();
     assert_eq!(set, [("A", "base"), ("B", "own")]);
-    assert_eq!(
-        policy.filesystem.write[0].origin.to_string(),
-        "team/project/p.toml:4:10"
-    );
-    assert_eq!(
-        policy.process.memory.unwrap().origin.to_string(),
-        "team/project/../base.toml:7:10"
-    );
+    assert_eq!(policy.filesystem.write[0].origin.to_string(), "team/project/p.toml:4:10");
+    assert_eq!(policy.process.memory.unwrap().origin.to_string(), "team/project/../base.toml:7:10");
     assert_eq!(policy.network.mode.origin.to_string(), "guard (built in)");
-    assert_eq!(
-        policy.environment.pass[0].origin.to_string(),
-        "workspace (built in)"
-    );
+    assert_eq!(policy.environment.pass[0].origin.to_string(), "workspace (built in)");
     // A test belongs to every policy that extends it, and the base alone fails its own.
     assert_eq!(policy.tests.len(), 1);
     let error = load(&request("team/base.toml"), &files).unwrap_err();
@@ -173,55 +114,24 @@ fn circles_and_long_chains_are_refused() {
     let anchors = linux();
     let load_all = |files: &Memory| {
         let source = PolicySource::File("0.toml".into());
-        load(
-            &Request {
-                source,
-                managed: None,
-                overrides: Overrides::default(),
-                anchors: &anchors,
-            },
-            files,
-        )
+        load(&Request { source, managed: None, overrides: Overrides::default(), anchors: &anchors }, files)
     };
     let chain = |length: usize, last: &str| {
         let mut files = Memory::default();
         for number in 0..length {
-            let next = if number + 1 == length {
-                last.to_owned()
-            } else {
-                format!("./{}.toml", number + 1)
-            };
-            files.0.insert(
-                format!("{number}.toml").into(),
-                format!("version = 1\nextends = \"{next}\"").into(),
-            );
+            let next = if number + 1 == length { last.to_owned() } else { format!("./{}.toml", number + 1) };
+            files.0.insert(format!("{number}.toml").into(), format!("version = 1\nextends = \"{next}\"").into());
         }
         files
     };
     assert!(load_all(&chain(15, "workspace")).is_ok());
     let error = load_all(&chain(15, "guard")).unwrap_err();
-    assert_eq!(
-        (error.code(), error.path()),
-        ("extends-too-deep", None),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.path()), ("extends-too-deep", None), "{error}");
     let error = load_all(&chain(100, "workspace")).unwrap_err();
-    assert_eq!(
-        (error.code(), error.path()),
-        ("extends-too-deep", Some(Path::new("15.toml"))),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.path()), ("extends-too-deep", Some(Path::new("15.toml"))), "{error}");
     let error = load_all(&chain(3, "x/../1.toml")).unwrap_err();
-    assert_eq!(
-        (error.code(), error.line(), error.column()),
-        ("extends-cycle", Some(2), Some(11))
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("circle: 1.toml -> 2.toml -> 1.toml;"),
-        "{error}"
-    );
+    assert_eq!((error.code(), error.line(), error.column()), ("extends-cycle", Some(2), Some(11)));
+    assert!(error.to_string().contains("circle: 1.toml -> 2.toml -> 1.toml;"), "{error}");
 }
 
 #[test]
@@ -239,53 +149,27 @@ fn decisions_name_the_rule() {
     let text = "version = 1\n[filesystem]\nprotect = [\"@git\", \"a/b\"]\nhide = [\"c\"]\n[network]\nmode = \"allowlist\"\nallow = [\"x.example\"]\ndeny = [\"y.example\"]\n";
     let policy = load_text(text).unwrap();
     let write = |path: &str| {
-        let path = if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/home/me/project/{path}")
-        };
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/home/me/project/{path}") };
         decide_write(&policy, Path::new(&path)).to_string()
     };
-    assert_eq!(
-        write("a/b/c"),
-        "denied: it is protected (filesystem.protect \"/home/me/project/a/b\", p.toml:3:20)"
-    );
-    assert_eq!(
-        write("c/d"),
-        "denied: it is hidden (filesystem.hide \"/home/me/project/c\", p.toml:4:9)"
-    );
+    assert_eq!(write("a/b/c"), "denied: it is protected (filesystem.protect \"/home/me/project/a/b\", p.toml:3:20)");
+    assert_eq!(write("c/d"), "denied: it is hidden (filesystem.hide \"/home/me/project/c\", p.toml:4:9)");
     assert_eq!(write("/x"), "denied: no write root covers it");
     assert_eq!(
         write("d"),
         "allowed: it lies in a write root (filesystem.write \"/home/me/project\", workspace (built in))"
     );
-    assert_eq!(
-        decide_write(&policy, Path::new("x")).to_string(),
-        "denied: the path is not absolute"
-    );
-    let connect =
-        |host, port| decide_connect(&policy, &Host::parse(host).unwrap(), port).to_string();
-    assert_eq!(
-        connect("x.example", 443),
-        "allowed: the host is allowed (network.allow \"x.example\", p.toml:7:10)"
-    );
+    assert_eq!(decide_write(&policy, Path::new("x")).to_string(), "denied: the path is not absolute");
+    let connect = |host, port| decide_connect(&policy, &Host::parse(host).unwrap(), port).to_string();
+    assert_eq!(connect("x.example", 443), "allowed: the host is allowed (network.allow \"x.example\", p.toml:7:10)");
     assert_eq!(
         connect("x.example", 22),
         "denied: the host is allowed, but not on this port (network.allow \"x.example\", p.toml:7:10)"
     );
-    assert_eq!(
-        connect("y.example", 22),
-        "denied: the host is denied (network.deny \"y.example:*\", p.toml:8:9)"
-    );
-    assert_eq!(
-        connect("z.example", 443),
-        "denied: no rule allows the host (network.mode \"allowlist\", p.toml:6:8)"
-    );
+    assert_eq!(connect("y.example", 22), "denied: the host is denied (network.deny \"y.example:*\", p.toml:8:9)");
+    assert_eq!(connect("z.example", 443), "denied: no rule allows the host (network.mode \"allowlist\", p.toml:6:8)");
     let json = serde_json::to_value(decide_write(&policy, Path::new("/x"))).unwrap();
-    assert_eq!(
-        json,
-        serde_json::json!({"verdict": "deny", "reason": "outside-write-roots", "rule": null})
-    );
+    assert_eq!(json, serde_json::json!({"verdict": "deny", "reason": "outside-write-roots", "rule": null}));
 }
 
 #[test]
@@ -316,10 +200,7 @@ fn windows_ignores_case_and_spelling() {
         ("D:\\WORK\\x", true),
         ("C:\\Users\\Me\\project\\.vscode\\x", false),
         ("C:\\Users\\Me\\project\\.vscode.\\x", false),
-        (
-            "C:\\Users\\Me\\project\\.vscode::$INDEX_ALLOCATION\\x",
-            false,
-        ),
+        ("C:\\Users\\Me\\project\\.vscode::$INDEX_ALLOCATION\\x", false),
         ("C:\\Users\\Me\\project\\.GIT\\Hooks\\pre-commit", false),
         ("C:\\Users\\Me\\project\\..\\x", false),
         ("D:\\Workshop\\x", false),
@@ -327,19 +208,13 @@ fn windows_ignores_case_and_spelling() {
     ] {
         assert_eq!(writes(&policy, path), expected, "{path}");
     }
-    assert!(!reads(
-        &policy,
-        "c:\\users\\ME\\appdata\\local\\google\\chrome\\user data\\Default\\Cookies"
-    ));
+    assert!(!reads(&policy, "c:\\users\\ME\\appdata\\local\\google\\chrome\\user data\\Default\\Cookies"));
 }
 
 #[test]
 fn a_policy_survives_serialising() {
     let every_key = include_str!("fixtures/valid/every-key.toml");
-    for policy in [
-        load_text(every_key).unwrap(),
-        load_profile("workspace", &windows()).unwrap(),
-    ] {
+    for policy in [load_text(every_key).unwrap(), load_profile("workspace", &windows()).unwrap()] {
         let json = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
     }
@@ -353,24 +228,13 @@ fn a_file_beyond_the_bound_is_refused() {
     text.push('#');
     let error = load_text(&text).unwrap_err();
     assert_eq!(error.code(), "policy-too-large");
-    assert!(
-        error
-            .to_string()
-            .starts_with("p.toml: 1048577 bytes, more than the 1048576"),
-        "{error}"
-    );
-    assert_eq!(
-        load_text(&"x".repeat(10 << 20)).unwrap_err().code(),
-        "policy-too-large"
-    );
+    assert!(error.to_string().starts_with("p.toml: 1048577 bytes, more than the 1048576"), "{error}");
+    assert_eq!(load_text(&"x".repeat(10 << 20)).unwrap_err().code(), "policy-too-large");
 }
 
 #[test]
 fn deep_nesting_is_refused() {
-    for text in [
-        "x = ".to_owned() + &"[".repeat(100_000),
-        "a.".repeat(100_000) + "b = 1",
-    ] {
+    for text in ["x = ".to_owned() + &"[".repeat(100_000), "a.".repeat(100_000) + "b = 1"] {
         assert!(load_text(&text).is_err());
     }
 }
@@ -379,9 +243,7 @@ fn deep_nesting_is_refused() {
 #[test]
 fn ten_thousand_entries_are_fast() {
     let list = |entry: &dyn Fn(usize) -> String| {
-        (0..2_000)
-            .map(|number| format!("\"{}\",", entry(number)))
-            .collect::<String>()
+        (0..2_000).map(|number| format!("\"{}\",", entry(number))).collect::<String>()
     };
     let text = format!(
         "version = 1\n[filesystem]\nwrite = [{}]\nprotect = [{}]\nhide = [{}]\n[network]\nmode = \"allowlist\"\nallow = [{}]\n[environment]\npass = [{}]\n{}",
@@ -396,14 +258,9 @@ fn ten_thousand_entries_are_fast() {
     );
     let same_host = format!(
         "version = 1\n[network]\nmode = \"allowlist\"\nallow = [{}]",
-        (1..=10_000)
-            .map(|port| format!("\"x.example:{port}\","))
-            .collect::<String>()
+        (1..=10_000).map(|port| format!("\"x.example:{port}\",")).collect::<String>()
     );
-    let one_line_unicode = format!(
-        "version = 1\n[filesystem]\nhide = [{}]",
-        "\"ü\",".repeat(10_000)
-    );
+    let one_line_unicode = format!("version = 1\n[filesystem]\nhide = [{}]", "\"ü\",".repeat(10_000));
     let start = Instant::now();
     for text in [&text, &same_host, &one_line_unicode] {
         let policy = load_text(text).unwrap();

@@ -12,22 +12,15 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::sample::select;
 use ringfence_policy::{
-    Anchors, Everyone, Hide, Host, HostRule, NetworkMode, Origin, Policy, Protect, ReadScope,
-    Require, Rule, RuleId, System, VariablePattern, Verdict, decide_connect, decide_read,
-    decide_write, meet,
+    Anchors, Everyone, Hide, Host, HostRule, NetworkMode, Origin, Policy, Protect, ReadScope, Require, Rule, RuleId,
+    System, VariablePattern, Verdict, decide_connect, decide_read, decide_write, meet,
 };
 use support::{linux, load_profile, windows};
 
-fn rule<T: std::fmt::Debug + Clone + 'static>(
-    value: impl Strategy<Value = T>,
-) -> impl Strategy<Value = Rule<T>> {
+fn rule<T: std::fmt::Debug + Clone + 'static>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Rule<T>> {
     let origin = prop_oneof![
-        Just(Origin::Builtin {
-            profile: "workspace".to_owned()
-        }),
-        Just(Origin::Flag {
-            flag: "--x".to_owned()
-        }),
+        Just(Origin::Builtin { profile: "workspace".to_owned() }),
+        Just(Origin::Flag { flag: "--x".to_owned() }),
         (1..4_u32, any::<bool>()).prop_map(|(line, managed)| Origin::File {
             path: "p.toml".into(),
             line,
@@ -41,12 +34,8 @@ fn rule<T: std::fmt::Debug + Clone + 'static>(
 /// Few names, so that trees often contain each other; on Windows in changing case.
 fn path(system: System) -> BoxedStrategy<PathBuf> {
     let names = match system {
-        System::Linux => vec![
-            "a", "b", "ab", ".git", "hooks", "config", "home", "me", ".ssh", "usr",
-        ],
-        System::Windows => vec![
-            "a", "A", "b", "Ab", ".git", "Hooks", "Users", "me", ".SSH", "Windows",
-        ],
+        System::Linux => vec!["a", "b", "ab", ".git", "hooks", "config", "home", "me", ".ssh", "usr"],
+        System::Windows => vec!["a", "A", "b", "Ab", ".git", "Hooks", "Users", "me", ".SSH", "Windows"],
     };
     let root = match system {
         System::Linux => select(vec!["/", "/home/me/"]),
@@ -61,26 +50,14 @@ fn path(system: System) -> BoxedStrategy<PathBuf> {
 }
 
 fn host_rule() -> impl Strategy<Value = HostRule> {
-    let host = select(vec![
-        "x",
-        "a.x",
-        "b.a.x",
-        "*.x",
-        "*.a.x",
-        "*.b.a.x",
-        "y",
-        "*.y",
-        "*",
-        "192.0.2.1",
-        "[2001:db8::1]",
-    ]);
+    let host =
+        select(vec!["x", "a.x", "b.a.x", "*.x", "*.a.x", "*.b.a.x", "y", "*.y", "*", "192.0.2.1", "[2001:db8::1]"]);
     let port = select(vec!["", ":80", ":443", ":22", ":*"]);
     (host, port).prop_map(|(host, port)| format!("{host}{port}").parse().unwrap())
 }
 
 fn variable() -> impl Strategy<Value = VariablePattern> {
-    select(vec!["A", "a", "AB", "A*", "AB*", "B", "*", "ABC"])
-        .prop_map(|text| text.parse().unwrap())
+    select(vec!["A", "a", "AB", "A*", "AB*", "B", "*", "ABC"]).prop_map(|text| text.parse().unwrap())
 }
 
 fn list<T: std::fmt::Debug + Clone + 'static>(
@@ -92,9 +69,7 @@ fn list<T: std::fmt::Debug + Clone + 'static>(
 fn limit<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug + Clone + 'static>(
     values: &[&'static str],
 ) -> impl Strategy<Value = Option<Rule<T>>> + use<T> {
-    prop::option::of(rule(
-        select(values.to_vec()).prop_map(|text| text.parse().unwrap()),
-    ))
+    prop::option::of(rule(select(values.to_vec()).prop_map(|text| text.parse().unwrap())))
 }
 
 /// The policies whose rules are replaced, one for each system; parsed once, since there is one strategy per case.
@@ -114,10 +89,7 @@ fn policy(system: System) -> BoxedStrategy<Box<Policy>> {
     ];
     let files = (
         list(path(system)),
-        list(prop_oneof![
-            path(system).prop_map(Protect::Path),
-            Just(Protect::Git)
-        ]),
+        list(prop_oneof![path(system).prop_map(Protect::Path), Just(Protect::Git)]),
         read,
         list(prop_oneof![4 => path(system).prop_map(Hide::Path), 1 => Just(Hide::Secrets)]),
     );
@@ -146,27 +118,14 @@ fn policy(system: System) -> BoxedStrategy<Box<Policy>> {
     (files.boxed(), network.boxed(), rest.boxed())
         .prop_map(move |(files, network, rest)| {
             let mut policy = base.clone();
-            (
-                policy.filesystem.write,
-                policy.filesystem.protect,
-                policy.filesystem.read,
-                policy.filesystem.hide,
-            ) = files;
+            (policy.filesystem.write, policy.filesystem.protect, policy.filesystem.read, policy.filesystem.hide) =
+                files;
             let to = &mut policy.network;
             (to.mode, to.allow, to.deny, to.unix_sockets, to.upstream) = network;
-            let (timeout, memory, processes, cpus, pass, set, require, accept_degraded, everyone) =
-                rest;
-            policy.process = ringfence_policy::Process {
-                timeout,
-                memory,
-                processes,
-                cpus,
-            };
+            let (timeout, memory, processes, cpus, pass, set, require, accept_degraded, everyone) = rest;
+            policy.process = ringfence_policy::Process { timeout, memory, processes, cpus };
             policy.environment = ringfence_policy::Environment { pass, set };
-            policy.enforcement = ringfence_policy::Enforcement {
-                require,
-                accept_degraded,
-            };
+            policy.enforcement = ringfence_policy::Enforcement { require, accept_degraded };
             policy.windows.everyone = everyone;
             Box::new(policy)
         })
@@ -327,10 +286,7 @@ fn the_ceiling_of_every_drive_is_no_ceiling() {
     let anchors: Anchors = windows();
     let files = support::Memory::new([
         ("m.toml", "version = 1"),
-        (
-            "p.toml",
-            "version = 1\n[filesystem]\nwrite = [\"\\\\\\\\server\\\\share\\\\x\", \"E:\\\\y\"]",
-        ),
+        ("p.toml", "version = 1\n[filesystem]\nwrite = [\"\\\\\\\\server\\\\share\\\\x\", \"E:\\\\y\"]"),
     ]);
     let request = ringfence_policy::Request {
         source: ringfence_policy::PolicySource::File("p.toml".into()),

@@ -22,10 +22,7 @@ struct Names {
 impl AddressMap {
     /// An empty map that gives out at most `limit` addresses.
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            limit: limit.min(USABLE),
-            names: Mutex::default(),
-        }
+        Self { limit: limit.min(USABLE), names: Mutex::default() }
     }
 
     /// Whether the address lies in the synthetic range, handed out or not.
@@ -70,20 +67,13 @@ mod tests {
     #[test]
     fn a_name_keeps_its_address_and_an_address_its_name() {
         let map = AddressMap::new(2);
-        let (a, b): (DomainName, DomainName) =
-            ("a.example".parse().unwrap(), "b.example".parse().unwrap());
+        let (a, b): (DomainName, DomainName) = ("a.example".parse().unwrap(), "b.example".parse().unwrap());
         assert_eq!(map.address(&a), Some(Ipv4Addr::new(198, 18, 0, 1)));
         assert_eq!(map.address(&b), Some(Ipv4Addr::new(198, 18, 0, 2)));
         assert_eq!(map.address(&a), Some(Ipv4Addr::new(198, 18, 0, 1)));
         assert_eq!(map.address(&"c.example".parse().unwrap()), None);
         assert_eq!(map.name(Ipv4Addr::new(198, 18, 0, 2)), Some(b));
-        for stranger in [
-            "198.18.0.0",
-            "198.18.0.3",
-            "198.19.255.255",
-            "198.17.255.255",
-            "127.0.0.1",
-        ] {
+        for stranger in ["198.18.0.0", "198.18.0.3", "198.19.255.255", "198.17.255.255", "127.0.0.1"] {
             assert_eq!(map.name(stranger.parse().unwrap()), None);
         }
         assert!(AddressMap::contains(Ipv4Addr::new(198, 19, 255, 255)));

@@ -45,9 +45,7 @@ pub(crate) const CLASS_IN: u16 = 1;
 /// [`Code::DnsMalformed`] for everything but a standard query with exactly one uncompressed question.
 pub(crate) fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
     let (header, body) = message.split_at_checked(HEADER).ok_or(Code::DnsMalformed)?;
-    let counts = [
-        header[4], header[5], header[6], header[7], header[8], header[9],
-    ];
+    let counts = [header[4], header[5], header[6], header[7], header[8], header[9]];
     // QR and OPCODE must be zero; a question, and neither answers nor authorities. Additional records (EDNS) may follow.
     if header[2] & 0b1111_1000 != 0 || counts != [0, 1, 0, 0, 0, 0] {
         return Err(Code::DnsMalformed);
@@ -61,15 +59,10 @@ pub(crate) fn read_question(message: &[u8]) -> Result<Question<'_>, Code> {
             break;
         }
         // The two high bits mark compression, which a question has nothing to point at.
-        let (label, after) = (length <= 63)
-            .then(|| after.split_at_checked(length.into()))
-            .flatten()
-            .ok_or(Code::DnsMalformed)?;
+        let (label, after) =
+            (length <= 63).then(|| after.split_at_checked(length.into())).flatten().ok_or(Code::DnsMalformed)?;
         // A dot inside a label would make two names look like one.
-        if !label
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
-        {
+        if !label.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte)) {
             return Err(Code::DnsMalformed);
         }
         if !name.is_empty() {
@@ -130,9 +123,7 @@ impl Question<'_> {
 pub(crate) fn reply_to_malformed(message: &[u8]) -> Option<Vec<u8>> {
     // Never an answer to an answer: two stubs would talk forever.
     match message {
-        [high, low, flags, ..] if flags & 0x80 == 0 => {
-            Some(vec![*high, *low, 0x80, 0x81, 0, 0, 0, 0, 0, 0, 0, 0])
-        }
+        [high, low, flags, ..] if flags & 0x80 == 0 => Some(vec![*high, *low, 0x80, 0x81, 0, 0, 0, 0, 0, 0, 0, 0]),
         _ => None,
     }
 }
@@ -176,24 +167,10 @@ mod tests {
         for length in 0..good.len() {
             assert!(read_question(&good[..length]).is_err(), "cut at {length}");
         }
-        for (at, value) in [
-            (2, 0x81),
-            (2, 0x28),
-            (5, 2),
-            (5, 0),
-            (7, 1),
-            (9, 1),
-            (12, 0xc0),
-            (13, b'.'),
-            (13, 0),
-        ] {
+        for (at, value) in [(2, 0x81), (2, 0x28), (5, 2), (5, 0), (7, 1), (9, 1), (12, 0xc0), (13, b'.'), (13, 0)] {
             let mut bad = good.clone();
             bad[at] = value;
-            assert_eq!(
-                read_question(&bad),
-                Err(Code::DnsMalformed),
-                "byte {at} = {value}"
-            );
+            assert_eq!(read_question(&bad), Err(Code::DnsMalformed), "byte {at} = {value}");
         }
         assert_eq!(reply_to_malformed(&[1, 2, 0x80, 0]), None);
         assert_eq!(reply_to_malformed(&[1, 2, 0]).unwrap()[3] & 0xf, 1);

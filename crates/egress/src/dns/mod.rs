@@ -53,18 +53,12 @@ pub(crate) async fn serve_tcp(connection: Arc<Connection>, mut stream: TcpStream
             let Ok(length) = u16::try_from(reply.len()) else {
                 break;
             };
-            if stream
-                .write_all(&[&length.to_be_bytes()[..], &reply].concat())
-                .await
-                .is_err()
-            {
+            if stream.write_all(&[&length.to_be_bytes()[..], &reply].concat()).await.is_err() {
                 break;
             }
         }
     };
-    let ended = timeout(session.limits.head_time, exchanges)
-        .await
-        .map_err(|_| Code::IdleTimeout);
+    let ended = timeout(session.limits.head_time, exchanges).await.map_err(|_| Code::IdleTimeout);
     connection.end(ended);
 }
 

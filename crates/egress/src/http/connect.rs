@@ -20,16 +20,9 @@ use super::{HTTP_PORT, client_of, read_target};
 
 /// CONNECT as the first and only request of a connection, whole in its first segment: nearly every tunnel begins like this, and
 /// needs no more machinery than this.
-pub(super) async fn connect_at_once(
-    connection: Arc<Connection>,
-    mut client: TcpStream,
-    head: &Parts,
-    early: Vec<u8>,
-) {
+pub(super) async fn connect_at_once(connection: Arc<Connection>, mut client: TcpStream, head: &Parts, early: Vec<u8>) {
     let opened = match read_target(head, None) {
-        Ok(target) => open(&connection, &target)
-            .await
-            .map(|server| (target, server)),
+        Ok(target) => open(&connection, &target).await.map(|server| (target, server)),
         Err(bad) => Err(connection.refused(Protocol::Connect, &bad.host, bad.port, bad.code)),
     };
     let answer = match &opened {
@@ -65,10 +58,7 @@ pub(super) async fn connect(
 /// The server's side of a tunnel; none for one that carries plain HTTP, whose requests find their own way.
 async fn open(connection: &Connection, target: &Target) -> Result<Option<Opened>, Refusal> {
     if target.port == HTTP_PORT {
-        return connection
-            .admit(Protocol::Connect, target)
-            .await
-            .map(|()| None);
+        return connection.admit(Protocol::Connect, target).await.map(|()| None);
     }
     connection.open(Protocol::Connect, target).await.map(Some)
 }
@@ -83,11 +73,7 @@ fn begin(
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(async move {
         match server {
-            Some(server) => {
-                connection
-                    .tunnel(Protocol::Connect, &target, client, early, server)
-                    .await
-            }
+            Some(server) => connection.tunnel(Protocol::Connect, &target, client, early, server).await,
             None => super::serve(connection, client, early, Some(target)).await,
         }
     })

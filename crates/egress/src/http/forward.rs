@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{
-    CONNECTION, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, UPGRADE,
-};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Either;
@@ -35,32 +33,16 @@ pub(super) async fn forward(
     target: Target,
 ) -> Result<Response<ProxyBody>, Refusal> {
     let connection = &desk.connection;
-    let failed = |code| Refusal {
-        code,
-        host: target.host.to_string(),
-        port: target.port,
-        rule: None,
-    };
+    let failed = |code| Refusal { code, host: target.host.to_string(), port: target.port, rule: None };
     let mut link = link_to(desk, &target).await?;
 
     let websocket = is_websocket(request.headers());
     let client_upgrade = websocket.then(|| hyper::upgrade::on(&mut request));
-    rewrite(
-        desk,
-        &mut request,
-        &target,
-        link.target.is_none(),
-        websocket,
-    )
-    .map_err(failed)?;
+    rewrite(desk, &mut request, &target, link.target.is_none(), websocket).map_err(failed)?;
 
     let mut response = link.sender.send_request(request).await.map_err(|error| {
         // A body that the client broke off is the client's doing.
-        failed(if error.is_user() {
-            Code::ClientReset
-        } else {
-            Code::ServerMalformed
-        })
+        failed(if error.is_user() { Code::ClientReset } else { Code::ServerMalformed })
     })?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // A server that switches without being asked leaves nobody who could read it.
@@ -76,9 +58,7 @@ pub(super) async fn forward(
             let Some(server) = server_upgrade.await.ok().and_then(server_of) else {
                 return;
             };
-            connection
-                .tunnel(Protocol::Http, &target, client, early, server)
-                .await;
+            connection.tunnel(Protocol::Http, &target, client, early, server).await;
         });
         keep_end_to_end(response.headers_mut(), true);
         return Ok(response.map(|_| Either::Left(http_body_util::Full::default())));
@@ -97,29 +77,16 @@ pub(super) async fn forward(
 async fn link_to(desk: &Desk, target: &Target) -> Result<Link, Refusal> {
     let connection = &desk.connection;
     let session = &connection.session;
-    let proxy = session
-        .upstream
-        .as_ref()
-        .filter(|_| !stays_near(&target.host));
+    let proxy = session.upstream.as_ref().filter(|_| !stays_near(&target.host));
     let wanted = if proxy.is_some() { None } else { Some(target) };
-    let kept = desk
-        .link
-        .lock()
-        .await
-        .take()
-        .filter(|link| link.target.as_ref() == wanted);
+    let kept = desk.link.lock().await.take().filter(|link| link.target.as_ref() == wanted);
     if let Some(mut link) = kept
         && link.sender.ready().await.is_ok()
     {
         connection.admit(Protocol::Http, target).await?;
         return Ok(link);
     }
-    let failed = |code| Refusal {
-        code,
-        host: target.host.to_string(),
-        port: target.port,
-        rule: None,
-    };
+    let failed = |code| Refusal { code, host: target.host.to_string(), port: target.port, rule: None };
     let stream = match proxy {
         Some(proxy) => {
             connection.admit(Protocol::Http, target).await?;
@@ -127,20 +94,12 @@ async fn link_to(desk: &Desk, target: &Target) -> Result<Link, Refusal> {
         }
         None => connection.open(Protocol::Http, target).await?.stream,
     };
-    let sender = handshake(stream)
-        .await
-        .ok_or_else(|| failed(Code::ServerMalformed))?;
-    Ok(Link {
-        target: wanted.cloned(),
-        sender,
-    })
+    let sender = handshake(stream).await.ok_or_else(|| failed(Code::ServerMalformed))?;
+    Ok(Link { target: wanted.cloned(), sender })
 }
 
 async fn handshake(stream: TcpStream) -> Option<SendRequest<Incoming>> {
-    let (sender, connection) = http1::Builder::new()
-        .handshake(TokioIo::new(stream))
-        .await
-        .ok()?;
+    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection.with_upgrades());
     Some(sender)
 }
@@ -158,18 +117,10 @@ fn rewrite(
     } else {
         format!("{}:{}", target.host, target.port)
     };
-    let path = request
-        .uri()
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let uri = if through_proxy {
         let authority = Authority::try_from(authority.as_str()).map_err(|_| Code::HostMalformed)?;
-        Uri::builder()
-            .scheme(Scheme::HTTP)
-            .authority(authority)
-            .path_and_query(path)
-            .build()
+        Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path).build()
     } else {
         Uri::builder().path_and_query(path).build()
     };
@@ -178,16 +129,8 @@ fn rewrite(
     let headers = request.headers_mut();
     keep_end_to_end(headers, websocket);
     headers.remove(EXPECT); // answered by this side already
-    headers.insert(
-        HOST,
-        HeaderValue::try_from(authority).map_err(|_| Code::HostMalformed)?,
-    );
-    let proxy = desk
-        .connection
-        .session
-        .upstream
-        .as_ref()
-        .filter(|_| through_proxy);
+    headers.insert(HOST, HeaderValue::try_from(authority).map_err(|_| Code::HostMalformed)?);
+    let proxy = desk.connection.session.upstream.as_ref().filter(|_| through_proxy);
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization()) {
         headers.insert(PROXY_AUTHORIZATION, authorization);
     }
@@ -204,25 +147,12 @@ fn keep_end_to_end(headers: &mut HeaderMap, websocket: bool) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         // A client must not have the proxy drop what decides where the request goes and how long it is.
-        .filter(|name| {
-            ![
-                HOST,
-                http::header::CONTENT_LENGTH,
-                http::header::TRANSFER_ENCODING,
-            ]
-            .contains(name)
-        })
+        .filter(|name| ![HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING].contains(name))
         .collect();
     for name in listed {
         headers.remove(name);
     }
-    for name in [
-        CONNECTION,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        UPGRADE,
-    ] {
+    for name in [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, UPGRADE] {
         headers.remove(name);
     }
     for name in ["keep-alive", "proxy-connection"] {
@@ -239,12 +169,6 @@ fn is_websocket(headers: &HeaderMap) -> bool {
     let mut upgrades = headers.get_all(UPGRADE).iter();
     let asked = matches!((upgrades.next(), upgrades.next()), (Some(value), None)
         if value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let connection = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    asked
-        && connection
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+    let connection = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    asked && connection.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }

@@ -11,15 +11,8 @@ pub(crate) fn parse_head(received: &[u8]) -> Option<(Parts, usize)> {
     let httparse::Status::Complete(length) = parsed.parse(received).ok()? else {
         return None;
     };
-    let version = if parsed.version? == 1 {
-        http::Version::HTTP_11
-    } else {
-        http::Version::HTTP_10
-    };
-    let mut request = Request::builder()
-        .method(parsed.method?)
-        .uri(parsed.path?)
-        .version(version);
+    let version = if parsed.version? == 1 { http::Version::HTTP_11 } else { http::Version::HTTP_10 };
+    let mut request = Request::builder().method(parsed.method?).uri(parsed.path?).version(version);
     for field in parsed.headers.iter() {
         request = request.header(field.name, field.value);
     }

@@ -38,15 +38,9 @@ pub(crate) const HTTP_PORT: u16 = 80;
 
 /// Serves a client's connection until it ends or becomes a tunnel. With `fixed`, the connection was made for that host, and
 /// every request must be, too. `early` was read from the client already.
-pub(crate) async fn serve(
-    connection: Arc<Connection>,
-    client: TcpStream,
-    early: Vec<u8>,
-    fixed: Option<Target>,
-) {
+pub(crate) async fn serve(connection: Arc<Connection>, client: TcpStream, early: Vec<u8>, fixed: Option<Target>) {
     if fixed.is_none()
-        && let Some((head, length)) =
-            parse_head(&early).filter(|(head, _)| head.method == Method::CONNECT)
+        && let Some((head, length)) = parse_head(&early).filter(|(head, _)| head.method == Method::CONNECT)
     {
         return connect::connect_at_once(connection, client, &head, early[length..].to_vec()).await;
     }
@@ -54,12 +48,7 @@ pub(crate) async fn serve(
     Box::pin(serve_requests(connection, client, early, fixed)).await;
 }
 
-async fn serve_requests(
-    connection: Arc<Connection>,
-    client: TcpStream,
-    early: Vec<u8>,
-    fixed: Option<Target>,
-) {
+async fn serve_requests(connection: Arc<Connection>, client: TcpStream, early: Vec<u8>, fixed: Option<Target>) {
     let limits = &connection.session.limits;
     let mut server = http1::Builder::new();
     server
@@ -71,11 +60,7 @@ async fn serve_requests(
         .max_header_size(limits.head_bytes.max(SMALLEST_BUFFER))
         .max_buf_size(limits.head_bytes.max(SMALLEST_BUFFER) + SMALLEST_BUFFER);
     let client = TokioIo::new(Metered::new(client, early, Arc::clone(&connection.meter)));
-    let desk = Arc::new(Desk {
-        connection: Arc::clone(&connection),
-        fixed,
-        link: Mutex::new(None),
-    });
+    let desk = Arc::new(Desk { connection: Arc::clone(&connection), fixed, link: Mutex::new(None) });
     let answer = service_fn(|request| answer(Arc::clone(&desk), request));
     let ended = tokio::select! {
         ended = server.serve_connection(client, answer).with_upgrades() => ended.map_err(|error| code_of(&error)),
@@ -95,17 +80,10 @@ struct Desk {
     link: Mutex<Option<Link>>,
 }
 
-async fn answer(
-    desk: Arc<Desk>,
-    request: Request<Incoming>,
-) -> Result<Response<ProxyBody>, Infallible> {
+async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Result<Response<ProxyBody>, Infallible> {
     let connection = &desk.connection;
     let method = request.method().clone();
-    let protocol = if method == Method::CONNECT {
-        Protocol::Connect
-    } else {
-        Protocol::Http
-    };
+    let protocol = if method == Method::CONNECT { Protocol::Connect } else { Protocol::Http };
     let (head, body) = request.into_parts();
     let answered = match read_target(&head, desk.fixed.as_ref()) {
         Err(bad) => Err(connection.refused(protocol, &bad.host, bad.port, bad.code)),
@@ -131,10 +109,7 @@ async fn client_of(upgrade: OnUpgrade) -> Option<(TcpStream, Vec<u8>)> {
 /// The server's socket after it agreed to an upgrade.
 fn server_of(upgraded: Upgraded) -> Option<Opened> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some(Opened {
-        stream: parts.io.into_inner(),
-        early: parts.read_buf.to_vec(),
-    })
+    Some(Opened { stream: parts.io.into_inner(), early: parts.read_buf.to_vec() })
 }
 
 fn code_of(error: &hyper::Error) -> Code {

@@ -16,11 +16,7 @@ pub(crate) const REASON: HeaderName = HeaderName::from_static("x-ringfence-reaso
 
 /// A refusal, for programs in its header and for people in its body.
 pub(crate) fn refusal(refusal: &Refusal, method: &Method) -> Response<ProxyBody> {
-    let body = if *method == Method::HEAD {
-        String::new()
-    } else {
-        refusal.message()
-    };
+    let body = if *method == Method::HEAD { String::new() } else { refusal.message() };
     let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
     *response.status_mut() = status(refusal);
     let headers = response.headers_mut();

@@ -27,19 +27,13 @@ pub(crate) fn read_target(head: &Parts, fixed: Option<&Target>) -> Result<Target
     let named = named_host(&head.headers)?;
     if head.method == Method::CONNECT {
         let authority_form = head.uri.scheme().is_none() && head.uri.path_and_query().is_none();
-        let authority = head
-            .uri
-            .authority()
-            .filter(|_| authority_form && fixed.is_none());
+        let authority = head.uri.authority().filter(|_| authority_form && fixed.is_none());
         let Some(authority) = authority else {
             return Err(Code::RequestMalformed.into());
         };
         let target = parse_authority(authority.as_str(), None)?;
         // Clients disagree about the port of this header, so that its host alone has to be right.
-        return match named
-            .map(|text| parse_authority(text, Some(target.port)))
-            .transpose()?
-        {
+        return match named.map(|text| parse_authority(text, Some(target.port))).transpose()? {
             Some(named) if named.host != target.host => Err(mismatch(&target)),
             _ => Ok(target),
         };
@@ -48,9 +42,7 @@ pub(crate) fn read_target(head: &Parts, fixed: Option<&Target>) -> Result<Target
     if named.is_none() && head.version == Version::HTTP_11 {
         return Err(Code::RequestMalformed.into());
     }
-    let named = named
-        .map(|text| parse_authority(text, Some(HTTP_PORT)))
-        .transpose()?;
+    let named = named.map(|text| parse_authority(text, Some(HTTP_PORT))).transpose()?;
     let target = match (head.uri.scheme(), head.uri.authority()) {
         (Some(scheme), Some(authority)) => {
             let target = parse_authority(authority.as_str(), Some(HTTP_PORT))?;
@@ -111,11 +103,7 @@ fn named_host(headers: &HeaderMap) -> Result<Option<&str>, BadTarget> {
 
 /// `host:port`; `host` alone where a port is given to fall back on.
 fn parse_authority(text: &str, default_port: Option<u16>) -> Result<Target, BadTarget> {
-    let malformed = |code, port| BadTarget {
-        code,
-        host: text.to_owned(),
-        port,
-    };
+    let malformed = |code, port| BadTarget { code, host: text.to_owned(), port };
     // User information would be a way to make one host look like another.
     if text.contains('@') {
         return Err(malformed(Code::HostMalformed, 0));
@@ -139,28 +127,16 @@ fn parse_authority(text: &str, default_port: Option<u16>) -> Result<Target, BadT
     }
     match Host::parse(host) {
         Ok(host) => Ok(Target { host, port }),
-        Err(_) => Err(BadTarget {
-            code: Code::HostMalformed,
-            host: host.to_owned(),
-            port,
-        }),
+        Err(_) => Err(BadTarget { code: Code::HostMalformed, host: host.to_owned(), port }),
     }
 }
 
 fn mismatch(target: &Target) -> BadTarget {
-    BadTarget {
-        code: Code::HostMismatch,
-        host: target.host.to_string(),
-        port: target.port,
-    }
+    BadTarget { code: Code::HostMismatch, host: target.host.to_string(), port: target.port }
 }
 
 impl From<Code> for BadTarget {
     fn from(code: Code) -> Self {
-        Self {
-            code,
-            host: String::new(),
-            port: 0,
-        }
+        Self { code, host: String::new(), port: 0 }
     }
 }

@@ -17,49 +17,25 @@ use crate::upstream::UpstreamProxy;
 use super::server_of;
 
 /// Opens a tunnel to the target through the upstream proxy.
-pub(crate) async fn tunnel_through(
-    session: &Session,
-    proxy: &UpstreamProxy,
-    target: &Target,
-) -> Result<Opened, Code> {
+pub(crate) async fn tunnel_through(session: &Session, proxy: &UpstreamProxy, target: &Target) -> Result<Opened, Code> {
     let stream = connect_to(session, proxy).await?;
     let opening = open_tunnel(stream, proxy, target);
-    timeout(session.limits.connect_time, opening)
-        .await
-        .unwrap_or(Err(Code::UpstreamFailed))
+    timeout(session.limits.connect_time, opening).await.unwrap_or(Err(Code::UpstreamFailed))
 }
 
 /// Connects to the upstream proxy itself. The user named it, so that its address is not judged.
-pub(crate) async fn connect_to(
-    session: &Session,
-    proxy: &UpstreamProxy,
-) -> Result<TcpStream, Code> {
+pub(crate) async fn connect_to(session: &Session, proxy: &UpstreamProxy) -> Result<TcpStream, Code> {
     let unreachable = |code| {
-        if code == Code::DescriptorsExhausted {
-            code
-        } else {
-            Code::UpstreamFailed
-        }
+        if code == Code::DescriptorsExhausted { code } else { Code::UpstreamFailed }
     };
-    let addresses = session
-        .resolve(&proxy.upstream.host)
-        .await
-        .map_err(unreachable)?;
-    let (stream, _) = session
-        .connect(&addresses, proxy.upstream.port)
-        .await
-        .map_err(unreachable)?;
+    let addresses = session.resolve(&proxy.upstream.host).await.map_err(unreachable)?;
+    let (stream, _) = session.connect(&addresses, proxy.upstream.port).await.map_err(unreachable)?;
     Ok(stream)
 }
 
-async fn open_tunnel(
-    stream: TcpStream,
-    proxy: &UpstreamProxy,
-    target: &Target,
-) -> Result<Opened, Code> {
-    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
-        .await
-        .map_err(|_| Code::UpstreamFailed)?;
+async fn open_tunnel(stream: TcpStream, proxy: &UpstreamProxy, target: &Target) -> Result<Opened, Code> {
+    let (mut sender, connection) =
+        http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(|_| Code::UpstreamFailed)?;
     tokio::spawn(connection.with_upgrades());
     let authority = format!("{}:{}", target.host, target.port);
     let mut request = Request::new(Empty::new());
@@ -68,19 +44,12 @@ async fn open_tunnel(
     let host = HeaderValue::try_from(authority).map_err(|_| Code::UpstreamFailed)?;
     request.headers_mut().insert(HOST, host);
     if let Some(authorization) = proxy.authorization() {
-        request
-            .headers_mut()
-            .insert(PROXY_AUTHORIZATION, authorization);
+        request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
     }
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(|_| Code::UpstreamFailed)?;
+    let response = sender.send_request(request).await.map_err(|_| Code::UpstreamFailed)?;
     if !response.status().is_success() {
         return Err(Code::UpstreamRefused);
     }
-    let upgraded = hyper::upgrade::on(response)
-        .await
-        .map_err(|_| Code::UpstreamFailed)?;
+    let upgraded = hyper::upgrade::on(response).await.map_err(|_| Code::UpstreamFailed)?;
     server_of(upgraded).ok_or(Code::UpstreamFailed)
 }

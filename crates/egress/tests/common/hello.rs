@@ -13,10 +13,7 @@ pub struct Hello {
 
 impl Hello {
     pub fn named(name: &str) -> Self {
-        Self {
-            names: vec![name.as_bytes().to_vec()],
-            ..Self::default()
-        }
+        Self { names: vec![name.as_bytes().to_vec()], ..Self::default() }
     }
 
     /// The handshake message.

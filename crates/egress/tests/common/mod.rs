@@ -12,26 +12,16 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ringfence_egress::{
-    Builder, Code, Decision, Event, Proxy, Resolver, Resolving, Rules, Verdict,
-};
+use ringfence_egress::{Builder, Code, Decision, Event, Proxy, Resolver, Resolving, Rules, Verdict};
 use ringfence_policy::{DomainName, HostRule, Origin, Rule};
 
 /// Long enough for a loaded machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn rules(allow: &[&str], deny: &[&str]) -> Rules {
-    let origin = || Origin::Flag {
-        flag: "--allow".to_owned(),
-    };
-    let allow = allow
-        .iter()
-        .map(|text| Rule::new(text.parse().unwrap(), origin()))
-        .collect();
-    let deny = deny
-        .iter()
-        .map(|text| Rule::new(HostRule::parse_deny(text).unwrap(), origin()))
-        .collect();
+    let origin = || Origin::Flag { flag: "--allow".to_owned() };
+    let allow = allow.iter().map(|text| Rule::new(text.parse().unwrap(), origin())).collect();
+    let deny = deny.iter().map(|text| Rule::new(HostRule::parse_deny(text).unwrap(), origin())).collect();
     Rules::new(allow, deny)
 }
 
@@ -51,19 +41,11 @@ pub enum Answer {
 
 impl TestResolver {
     pub fn with(self, name: &str, addresses: &[&str]) -> Self {
-        self.then(
-            name,
-            Answer::Addresses(addresses.iter().map(|text| text.parse().unwrap()).collect()),
-        )
+        self.then(name, Answer::Addresses(addresses.iter().map(|text| text.parse().unwrap()).collect()))
     }
 
     pub fn then(self, name: &str, answer: Answer) -> Self {
-        self.answers
-            .lock()
-            .unwrap()
-            .entry(name.to_owned())
-            .or_default()
-            .push(answer);
+        self.answers.lock().unwrap().entry(name.to_owned()).or_default().push(answer);
         self
     }
 
@@ -99,11 +81,7 @@ pub struct Kit {
 }
 
 impl Kit {
-    pub fn start(
-        rules: Rules,
-        resolver: TestResolver,
-        configure: impl FnOnce(Builder) -> Builder,
-    ) -> Self {
+    pub fn start(rules: Rules, resolver: TestResolver, configure: impl FnOnce(Builder) -> Builder) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
@@ -112,17 +90,10 @@ impl Kit {
         let builder = Proxy::builder(rules)
             .resolver(Arc::clone(&resolver) as Arc<dyn Resolver>)
             .own_addresses(Arc::new(Vec::<IpAddr>::new()))
-            .events(Arc::new(move |event: &Event| {
-                sink.lock().unwrap().push(event.clone())
-            }))
+            .events(Arc::new(move |event: &Event| sink.lock().unwrap().push(event.clone())))
             .listen(listener);
         let proxy = configure(builder).start().unwrap();
-        Self {
-            proxy: Some(proxy),
-            address,
-            resolver,
-            events,
-        }
+        Self { proxy: Some(proxy), address, resolver, events }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -175,11 +146,7 @@ impl Kit {
             if let Some(event) = self.events().into_iter().find(&mut wanted) {
                 return event;
             }
-            assert!(
-                std::time::Instant::now() < end,
-                "no such event in {:?}",
-                self.events()
-            );
+            assert!(std::time::Instant::now() < end, "no such event in {:?}", self.events());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -234,11 +201,7 @@ pub fn read_response(stream: &mut TcpStream) -> Option<Response> {
     } else if headers.contains_key("transfer-encoding") {
         body = read_chunked(stream)?;
     }
-    Some(Response {
-        status,
-        headers,
-        body,
-    })
+    Some(Response { status, headers, body })
 }
 
 fn read_chunked(stream: &mut TcpStream) -> Option<Vec<u8>> {
@@ -263,11 +226,7 @@ fn read_chunked(stream: &mut TcpStream) -> Option<Vec<u8>> {
 /// Sends CONNECT and reads the answer.
 pub fn connect_through(proxy: SocketAddr, target: &str) -> (TcpStream, Response) {
     let mut stream = client(proxy);
-    write!(
-        stream,
-        "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").unwrap();
     let response = read_response(&mut stream).expect("no answer to CONNECT");
     (stream, response)
 }

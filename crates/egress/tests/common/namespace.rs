@@ -17,9 +17,7 @@ pub fn inside(test: &str) -> bool {
         println!("skipped {test}: network namespaces exist on Linux only");
         return false;
     }
-    let available = Command::new("unshare")
-        .args(["-Urn", "--", "sh", "-c", ROUTES])
-        .output();
+    let available = Command::new("unshare").args(["-Urn", "--", "sh", "-c", ROUTES]).output();
     match available {
         Ok(output) if output.status.success() => {}
         Ok(output) => {
@@ -41,10 +39,7 @@ pub fn inside(test: &str) -> bool {
         .env(MARKER, "1")
         .status()
         .unwrap();
-    assert!(
-        status.success(),
-        "{test} failed inside its network namespace"
-    );
+    assert!(status.success(), "{test} failed inside its network namespace");
     false
 }
 

@@ -33,9 +33,7 @@ impl Server {
                 let length = head
                     .lines()
                     .find_map(|line| {
-                        line.to_ascii_lowercase()
-                            .strip_prefix("content-length:")
-                            .map(|v| v.trim().to_owned())
+                        line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().to_owned())
                     })
                     .map_or(0, |value| value.parse().unwrap());
                 heads.lock().unwrap().push(head);
@@ -64,7 +62,8 @@ impl Server {
                         return;
                     }
                     _ => {
-                        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 + length).into_bytes();
+                        let mut answer =
+                            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 2 + length).into_bytes();
                         answer.extend(b"ok");
                         answer.extend(body);
                         answer
@@ -79,12 +78,8 @@ impl Server {
     }
 
     /// Runs the closure in a thread for each connection.
-    pub fn with(
-        address: &str,
-        serve: impl Fn(TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static,
-    ) -> Self {
-        let listener =
-            TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+    pub fn with(address: &str, serve: impl Fn(TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let address = listener.local_addr().unwrap();
         let accepted: Arc<AtomicUsize> = Arc::default();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -97,11 +92,7 @@ impl Server {
                 std::thread::spawn(move || serve(stream, &heads));
             }
         });
-        Self {
-            address,
-            accepted,
-            heads,
-        }
+        Self { address, accepted, heads }
     }
 
     pub fn accepted(&self) -> usize {

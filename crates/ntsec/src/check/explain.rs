@@ -14,38 +14,19 @@ use crate::{AccessMask, IntegrityLevel, ObjectType, Privilege, SecurityDescripto
 )]
 pub enum Event {
     /// The object's label is above the subject's level and leaves only `allowed`.
-    MandatoryLabel {
-        object: IntegrityLevel,
-        subject: IntegrityLevel,
-        allowed: AccessMask,
-    },
+    MandatoryLabel { object: IntegrityLevel, subject: IntegrityLevel, allowed: AccessMask },
     /// A privilege granted a right past every pass.
-    Privilege {
-        privilege: Privilege,
-        granted: AccessMask,
-    },
+    Privilege { privilege: Privilege, granted: AccessMask },
     /// There is no DACL: everything is granted.
     NullDacl,
     /// The caller owns the object.
     OwnerImplied { granted: AccessMask },
     /// An ACE granted rights that no earlier one had decided.
-    Granted {
-        pass: Pass,
-        index: usize,
-        granted: AccessMask,
-    },
+    Granted { pass: Pass, index: usize, granted: AccessMask },
     /// An ACE denied rights that no earlier one had decided.
-    Denied {
-        pass: Pass,
-        index: usize,
-        denied: AccessMask,
-    },
+    Denied { pass: Pass, index: usize, denied: AccessMask },
     /// A conditional ACE was passed over: its condition is not evaluated here.
-    ConditionAssumedUnmet {
-        pass: Pass,
-        index: usize,
-        concerned: AccessMask,
-    },
+    ConditionAssumedUnmet { pass: Pass, index: usize, concerned: AccessMask },
     /// The end of the DACL was reached with rights that nobody had granted.
     NotGranted { pass: Pass, missing: AccessMask },
 }
@@ -90,9 +71,9 @@ impl Explanation<'_> {
             let spoken = match event {
                 Event::MandatoryLabel { allowed, .. } => !*allowed,
                 Event::NullDacl => AccessMask::ALL_BITS,
-                Event::Privilege { granted, .. }
-                | Event::OwnerImplied { granted }
-                | Event::Granted { granted, .. } => *granted,
+                Event::Privilege { granted, .. } | Event::OwnerImplied { granted } | Event::Granted { granted, .. } => {
+                    *granted
+                }
                 Event::Denied { denied, .. } => *denied,
                 Event::ConditionAssumedUnmet { concerned, .. } => *concerned,
                 Event::NotGranted { missing, .. } => *missing,
@@ -105,24 +86,15 @@ impl Explanation<'_> {
         let Some(ace) = self.descriptor.dacl.aces().get(index) else {
             return String::new();
         };
-        let text = ace_to_sddl(ace)
-            .unwrap_or_else(|_| format!("type {:#04x} for {}", ace.kind.byte(), ace.sid));
-        let origin = if ace.is_inherited() {
-            "inherited"
-        } else {
-            "explicit"
-        };
+        let text = ace_to_sddl(ace).unwrap_or_else(|_| format!("type {:#04x} for {}", ace.kind.byte(), ace.sid));
+        let origin = if ace.is_inherited() { "inherited" } else { "explicit" };
         format!("ACE {index} {text} ({origin})")
     }
 
     fn line(&self, event: &Event) -> String {
         let rights = |mask: AccessMask| self.object_type.describe(mask);
         match *event {
-            Event::MandatoryLabel {
-                object,
-                subject,
-                allowed,
-            } => format!(
+            Event::MandatoryLabel { object, subject, allowed } => format!(
                 "mandatory label: the object is at {}, the caller at {}; only {} is left",
                 object.sid(),
                 subject.sid(),
@@ -135,35 +107,13 @@ impl Explanation<'_> {
             Event::OwnerImplied { granted } => {
                 format!("the caller owns the object: {}", rights(granted))
             }
-            Event::Granted {
-                pass,
-                index,
-                granted,
-            } => {
-                format!(
-                    "{}: {} grants {}",
-                    pass.name(),
-                    self.ace(index),
-                    rights(granted)
-                )
+            Event::Granted { pass, index, granted } => {
+                format!("{}: {} grants {}", pass.name(), self.ace(index), rights(granted))
             }
-            Event::Denied {
-                pass,
-                index,
-                denied,
-            } => {
-                format!(
-                    "{}: {} denies {}",
-                    pass.name(),
-                    self.ace(index),
-                    rights(denied)
-                )
+            Event::Denied { pass, index, denied } => {
+                format!("{}: {} denies {}", pass.name(), self.ace(index), rights(denied))
             }
-            Event::ConditionAssumedUnmet {
-                pass,
-                index,
-                concerned,
-            } => format!(
+            Event::ConditionAssumedUnmet { pass, index, concerned } => format!(
                 "{}: {} could decide {}, but its condition is not evaluated here and taken as unmet",
                 pass.name(),
                 self.ace(index),
@@ -184,50 +134,23 @@ impl fmt::Display for Explanation<'_> {
             Some(refusal) => {
                 write!(f, "refused: {}: ", rights(self.desired))?;
                 match refusal {
-                    Refusal::Nothing => {
-                        writeln!(f, "nothing was asked for, or nothing is to be had")?
-                    }
+                    Refusal::Nothing => writeln!(f, "nothing was asked for, or nothing is to be had")?,
                     Refusal::MandatoryLabel { object, missing } => {
-                        writeln!(
-                            f,
-                            "the mandatory label {} forbids {}",
-                            object.sid(),
-                            rights(missing)
-                        )?;
+                        writeln!(f, "the mandatory label {} forbids {}", object.sid(), rights(missing))?;
                     }
                     Refusal::PrivilegeNotHeld => writeln!(f, "SeSecurityPrivilege is not held")?,
-                    Refusal::Denied {
-                        pass,
-                        index,
-                        denied,
-                    } => {
-                        writeln!(
-                            f,
-                            "{} denies {} to the {}",
-                            self.ace(index),
-                            rights(denied),
-                            pass.name()
-                        )?;
+                    Refusal::Denied { pass, index, denied } => {
+                        writeln!(f, "{} denies {} to the {}", self.ace(index), rights(denied), pass.name())?;
                     }
                     Refusal::NotGranted { pass, missing } => {
-                        writeln!(
-                            f,
-                            "nothing grants {} to the {}",
-                            rights(missing),
-                            pass.name()
-                        )?;
+                        writeln!(f, "nothing grants {} to the {}", rights(missing), pass.name())?;
                     }
                     Refusal::NullDaclForLowbox => {
-                        writeln!(
-                            f,
-                            "there is no DACL, which grants nothing to an AppContainer"
-                        )?;
+                        writeln!(f, "there is no DACL, which grants nothing to an AppContainer")?;
                     }
                 }
             }
         }
-        self.events
-            .iter()
-            .try_for_each(|event| writeln!(f, "  {}", self.line(event)))
+        self.events.iter().try_for_each(|event| writeln!(f, "  {}", self.line(event)))
     }
 }

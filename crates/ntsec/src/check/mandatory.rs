@@ -1,8 +1,8 @@
 //! Mandatory integrity (MS-DTYP §2.5.3.3; <https://learn.microsoft.com/windows/win32/secauthz/mandatory-integrity-control>).
 
 use crate::{
-    AccessMask, GenericMapping, IntegrityLevel, MandatoryPolicy, Privilege, SecurityDescriptor,
-    SystemMandatoryPolicy, Token,
+    AccessMask, GenericMapping, IntegrityLevel, MandatoryPolicy, Privilege, SecurityDescriptor, SystemMandatoryPolicy,
+    Token,
 };
 
 /// The level of the object and the most that its label leaves to this caller; `None` if it leaves everything.
@@ -11,10 +11,7 @@ pub(super) fn ceiling(
     descriptor: &SecurityDescriptor,
     mapping: &GenericMapping,
 ) -> Option<(IntegrityLevel, AccessMask)> {
-    if !token
-        .mandatory_policy()
-        .contains(MandatoryPolicy::NO_WRITE_UP)
-    {
+    if !token.mandatory_policy().contains(MandatoryPolicy::NO_WRITE_UP) {
         return None;
     }
     // An object without a label counts as Medium, not to be written from below.
@@ -42,11 +39,7 @@ pub(super) fn ceiling(
 /// permitted purpose.
 fn allowed_by(policy: SystemMandatoryPolicy, mapping: &GenericMapping) -> AccessMask {
     let unless = |forbidden: SystemMandatoryPolicy, mask: AccessMask| {
-        if policy.contains(forbidden) {
-            AccessMask::NONE
-        } else {
-            mask
-        }
+        if policy.contains(forbidden) { AccessMask::NONE } else { mask }
     };
     let read = unless(SystemMandatoryPolicy::NO_READ_UP, mapping.read);
     let execute = unless(SystemMandatoryPolicy::NO_EXECUTE_UP, mapping.execute);

@@ -20,8 +20,7 @@ pub use reading::{Conditions, WriteReading};
 
 use crate::token::SidIndex;
 use crate::{
-    AccessMask, AclState, GenericMapping, IntegrityLevel, ObjectType, Privilege,
-    SecurityDescriptor, Token, well_known,
+    AccessMask, AclState, GenericMapping, IntegrityLevel, ObjectType, Privilege, SecurityDescriptor, Token, well_known,
 };
 
 /// One round through the DACL.
@@ -98,10 +97,7 @@ impl Decision {
     }
 
     fn refused(refusal: Refusal) -> Self {
-        Decision {
-            granted: AccessMask::NONE,
-            refusal: Some(refusal),
-        }
+        Decision { granted: AccessMask::NONE, refusal: Some(refusal) }
     }
 }
 
@@ -119,11 +115,7 @@ pub struct AccessCheck<'a> {
 
 impl<'a> AccessCheck<'a> {
     /// A check with the defaults that claim least for a sandbox: [`WriteReading::Narrow`], [`Conditions::Unmet`].
-    pub fn new(
-        token: &'a Token,
-        descriptor: &'a SecurityDescriptor,
-        object_type: ObjectType,
-    ) -> Self {
+    pub fn new(token: &'a Token, descriptor: &'a SecurityDescriptor, object_type: ObjectType) -> Self {
         AccessCheck {
             token,
             descriptor,
@@ -192,11 +184,7 @@ impl<'a> AccessCheck<'a> {
         let ceiling = match mandatory::ceiling(self.token, self.descriptor, &self.mapping) {
             None => AccessMask::ALL_BITS,
             Some((object, allowed)) => {
-                observer.observe(Event::MandatoryLabel {
-                    object,
-                    subject: self.token.integrity(),
-                    allowed,
-                });
+                observer.observe(Event::MandatoryLabel { object, subject: self.token.integrity(), allowed });
                 let missing = named - allowed;
                 if !missing.is_empty() {
                     return Decision::refused(Refusal::MandatoryLabel { object, missing });
@@ -211,11 +199,7 @@ impl<'a> AccessCheck<'a> {
             return self.null_dacl(named, wants_maximum, ceiling, observer);
         }
         let implied = self.implied_to_owner();
-        let relevant = if wants_maximum {
-            implied
-        } else {
-            implied & named
-        };
+        let relevant = if wants_maximum { implied } else { implied & named };
         if !relevant.is_empty() {
             observer.observe(Event::OwnerImplied { granted: relevant });
         }
@@ -227,10 +211,7 @@ impl<'a> AccessCheck<'a> {
         match decision {
             Err(refusal) => Decision::refused(refusal),
             Ok(granted) if granted.is_empty() => Decision::refused(Refusal::Nothing),
-            Ok(granted) => Decision {
-                granted,
-                refusal: None,
-            },
+            Ok(granted) => Decision { granted, refusal: None },
         }
     }
 
@@ -239,22 +220,14 @@ impl<'a> AccessCheck<'a> {
         let mut granted = AccessMask::NONE;
         let mut grant = |right: AccessMask, privileges: &[Privilege]| {
             if named.contains(right)
-                && let Some(&privilege) = privileges
-                    .iter()
-                    .find(|&&held| self.token.has_privilege(held))
+                && let Some(&privilege) = privileges.iter().find(|&&held| self.token.has_privilege(held))
             {
                 granted |= right;
-                observer.observe(Event::Privilege {
-                    privilege,
-                    granted: right,
-                });
+                observer.observe(Event::Privilege { privilege, granted: right });
             }
         };
         grant(AccessMask::ACCESS_SYSTEM_SECURITY, &[Privilege::Security]);
-        grant(
-            AccessMask::WRITE_OWNER,
-            &[Privilege::TakeOwnership, Privilege::Relabel],
-        );
+        grant(AccessMask::WRITE_OWNER, &[Privilege::TakeOwnership, Privilege::Relabel]);
         let refused = (named - granted).contains(AccessMask::ACCESS_SYSTEM_SECURITY);
         (!refused).then_some(granted)
     }
@@ -270,15 +243,8 @@ impl<'a> AccessCheck<'a> {
             return Decision::refused(Refusal::NullDaclForLowbox);
         }
         observer.observe(Event::NullDacl);
-        let granted = if wants_maximum {
-            (named | self.mapping.all) & ceiling
-        } else {
-            named
-        };
-        Decision {
-            granted,
-            refusal: granted.is_empty().then_some(Refusal::Nothing),
-        }
+        let granted = if wants_maximum { (named | self.mapping.all) & ceiling } else { named };
+        Decision { granted, refusal: granted.is_empty().then_some(Refusal::Nothing) }
     }
 
     /// READ_CONTROL and WRITE_DAC, which the owner has whatever the DACL says, unless an ACE for OWNER RIGHTS says otherwise.
@@ -288,12 +254,11 @@ impl<'a> AccessCheck<'a> {
             return AccessMask::NONE;
         };
         let index = &self.token.index;
-        let is_owner = index.grants.contains(owner)
-            && (self.token.restricting().is_none() || index.restricting.contains(owner));
+        let is_owner =
+            index.grants.contains(owner) && (self.token.restricting().is_none() || index.restricting.contains(owner));
         let speaks_for_itself = || {
             let aces = self.descriptor.dacl.aces();
-            aces.iter()
-                .any(|ace| !ace.is_inherit_only() && ace.sid == well_known::OWNER_RIGHTS)
+            aces.iter().any(|ace| !ace.is_inherit_only() && ace.sid == well_known::OWNER_RIGHTS)
         };
         if is_owner && !speaks_for_itself() {
             AccessMask::READ_CONTROL | AccessMask::WRITE_DAC
@@ -313,8 +278,7 @@ impl<'a> AccessCheck<'a> {
         let remaining = named - privileged - implied;
         self.walk(Pass::Normal).exactly(remaining, observer)?;
         if let Some(covered) = self.covered_by_restriction() {
-            self.walk(Pass::Restricted)
-                .exactly(remaining & covered, observer)?;
+            self.walk(Pass::Restricted).exactly(remaining & covered, observer)?;
         }
         if self.needs_lowbox_pass() {
             // Neither ownership nor a privilege counts for an AppContainer: its package must be granted every right.
@@ -334,11 +298,7 @@ impl<'a> AccessCheck<'a> {
     ) -> Result<AccessMask, Refusal> {
         let require = |granted: AccessMask, pass: Pass| {
             let missing = named - granted;
-            if missing.is_empty() {
-                Ok(())
-            } else {
-                Err(Refusal::NotGranted { pass, missing })
-            }
+            if missing.is_empty() { Ok(()) } else { Err(Refusal::NotGranted { pass, missing }) }
         };
         let beyond_passes = implied | privileged;
         let mut granted = self.walk(Pass::Normal).at_most(observer) | beyond_passes;
@@ -360,11 +320,7 @@ impl<'a> AccessCheck<'a> {
     /// The rights that the restricting SIDs are asked for; `None` if the token has none.
     fn covered_by_restriction(&self) -> Option<AccessMask> {
         self.token.restricting().map(|restricting| {
-            if restricting.write_only {
-                self.write_reading.covered(&self.mapping)
-            } else {
-                AccessMask::ALL_BITS
-            }
+            if restricting.write_only { self.write_reading.covered(&self.mapping) } else { AccessMask::ALL_BITS }
         })
     }
 
@@ -373,12 +329,7 @@ impl<'a> AccessCheck<'a> {
     fn needs_lowbox_pass(&self) -> bool {
         self.token.lowbox().is_some()
             || (self.token.integrity() < IntegrityLevel::MEDIUM
-                && self
-                    .descriptor
-                    .dacl
-                    .aces()
-                    .iter()
-                    .any(|ace| !ace.is_inherit_only() && ace.sid.is_package()))
+                && self.descriptor.dacl.aces().iter().any(|ace| !ace.is_inherit_only() && ace.sid.is_package()))
     }
 
     fn walk(&self, pass: Pass) -> walk::Walk<'a> {

@@ -23,19 +23,13 @@ pub enum WriteReading {
 
 impl WriteReading {
     /// From the one that covers least to the one that covers most.
-    pub const ALL: [WriteReading; 3] = [
-        WriteReading::Narrow,
-        WriteReading::Reported,
-        WriteReading::Wide,
-    ];
+    pub const ALL: [WriteReading; 3] = [WriteReading::Narrow, WriteReading::Reported, WriteReading::Wide];
 
     /// The rights that the restricting SIDs must grant as well.
     pub fn covered(self, mapping: &GenericMapping) -> AccessMask {
         let harmless = mapping.read | mapping.execute;
-        let standard = AccessMask::DELETE
-            | AccessMask::WRITE_DAC
-            | AccessMask::WRITE_OWNER
-            | AccessMask::ACCESS_SYSTEM_SECURITY;
+        let standard =
+            AccessMask::DELETE | AccessMask::WRITE_DAC | AccessMask::WRITE_OWNER | AccessMask::ACCESS_SYSTEM_SECURITY;
         match self {
             WriteReading::Narrow => mapping.write - harmless,
             WriteReading::Reported => (mapping.write - harmless) | standard,
@@ -77,29 +71,19 @@ mod tests {
     #[test]
     fn each_reading_covers_the_one_before_for_every_object_type() {
         for kind in ObjectType::ALL {
-            let [narrow, reported, wide] =
-                WriteReading::ALL.map(|reading| reading.covered(&kind.mapping()));
-            assert!(
-                reported.contains(narrow) && wide.contains(narrow),
-                "{}",
-                kind.name()
-            );
+            let [narrow, reported, wide] = WriteReading::ALL.map(|reading| reading.covered(&kind.mapping()));
+            assert!(reported.contains(narrow) && wide.contains(narrow), "{}", kind.name());
             let mapping = kind.mapping();
             let odd = reported - wide;
             // Where the types map DELETE and the like to reading, the two upper readings are not nested.
-            assert!(
-                (mapping.read | mapping.execute).contains(odd),
-                "{}",
-                kind.name()
-            );
+            assert!((mapping.read | mapping.execute).contains(odd), "{}", kind.name());
             assert!(odd.is_empty(), "{}", kind.name());
         }
     }
 
     #[test]
     fn they_differ_for_files_exactly_where_the_documentation_says() {
-        let [narrow, reported, wide] =
-            WriteReading::ALL.map(|reading| reading.covered(&ObjectType::File.mapping()));
+        let [narrow, reported, wide] = WriteReading::ALL.map(|reading| reading.covered(&ObjectType::File.mapping()));
         let all = AccessMask::FILE_ALL_ACCESS;
         assert_eq!(narrow & all, AccessMask(0x0116));
         assert_eq!(reported & all, AccessMask(0x000D_0116));

@@ -23,11 +23,7 @@ enum Effect {
 
 impl Walk<'_> {
     /// Grants all of `wanted` or refuses: the first ACE that speaks about a right decides it.
-    pub(super) fn exactly(
-        &self,
-        wanted: AccessMask,
-        observer: &mut impl Observer,
-    ) -> Result<(), Refusal> {
+    pub(super) fn exactly(&self, wanted: AccessMask, observer: &mut impl Observer) -> Result<(), Refusal> {
         let mut remaining = wanted;
         for (index, ace) in self.aces.iter().enumerate() {
             if remaining.is_empty() {
@@ -40,23 +36,11 @@ impl Walk<'_> {
             match self.effect(index, ace, bits, observer) {
                 Effect::Grant => {
                     remaining -= bits;
-                    observer.observe(Event::Granted {
-                        pass: self.pass,
-                        index,
-                        granted: bits,
-                    });
+                    observer.observe(Event::Granted { pass: self.pass, index, granted: bits });
                 }
                 Effect::Deny => {
-                    observer.observe(Event::Denied {
-                        pass: self.pass,
-                        index,
-                        denied: bits,
-                    });
-                    return Err(Refusal::Denied {
-                        pass: self.pass,
-                        index,
-                        denied: bits,
-                    });
+                    observer.observe(Event::Denied { pass: self.pass, index, denied: bits });
+                    return Err(Refusal::Denied { pass: self.pass, index, denied: bits });
                 }
                 Effect::None => {}
             }
@@ -64,14 +48,8 @@ impl Walk<'_> {
         if remaining.is_empty() {
             return Ok(());
         }
-        observer.observe(Event::NotGranted {
-            pass: self.pass,
-            missing: remaining,
-        });
-        Err(Refusal::NotGranted {
-            pass: self.pass,
-            missing: remaining,
-        })
+        observer.observe(Event::NotGranted { pass: self.pass, missing: remaining });
+        Err(Refusal::NotGranted { pass: self.pass, missing: remaining })
     }
 
     /// All that the DACL grants: the first ACE that speaks about a right decides it.
@@ -86,19 +64,11 @@ impl Walk<'_> {
             match self.effect(index, ace, bits, observer) {
                 Effect::Grant => {
                     granted |= bits;
-                    observer.observe(Event::Granted {
-                        pass: self.pass,
-                        index,
-                        granted: bits,
-                    });
+                    observer.observe(Event::Granted { pass: self.pass, index, granted: bits });
                 }
                 Effect::Deny => {
                     denied |= bits;
-                    observer.observe(Event::Denied {
-                        pass: self.pass,
-                        index,
-                        denied: bits,
-                    });
+                    observer.observe(Event::Denied { pass: self.pass, index, denied: bits });
                 }
                 Effect::None => {}
             }
@@ -106,13 +76,7 @@ impl Walk<'_> {
         granted
     }
 
-    fn effect(
-        &self,
-        index: usize,
-        ace: &Ace,
-        bits: AccessMask,
-        observer: &mut impl Observer,
-    ) -> Effect {
+    fn effect(&self, index: usize, ace: &Ace, bits: AccessMask, observer: &mut impl Observer) -> Effect {
         if ace.is_inherit_only() {
             return Effect::None;
         }
@@ -120,11 +84,7 @@ impl Walk<'_> {
             AceKind::Allowed | AceKind::AllowedCallback => Effect::Grant,
             AceKind::Denied | AceKind::DeniedCallback => Effect::Deny,
             // A check that names no object type: a grant for one type does not reach the object as a whole …
-            AceKind::AllowedObject | AceKind::AllowedCallbackObject
-                if ace.objects.object.is_none() =>
-            {
-                Effect::Grant
-            }
+            AceKind::AllowedObject | AceKind::AllowedCallbackObject if ace.objects.object.is_none() => Effect::Grant,
             // … but a denial for one does.
             AceKind::DeniedObject | AceKind::DeniedCallbackObject => Effect::Deny,
             _ => return Effect::None,
@@ -137,11 +97,7 @@ impl Walk<'_> {
             return Effect::None;
         }
         if ace.kind.is_conditional() && self.conditions == Conditions::Unmet {
-            observer.observe(Event::ConditionAssumedUnmet {
-                pass: self.pass,
-                index,
-                concerned: bits,
-            });
+            observer.observe(Event::ConditionAssumedUnmet { pass: self.pass, index, concerned: bits });
             return Effect::None;
         }
         effect

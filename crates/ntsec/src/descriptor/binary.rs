@@ -12,12 +12,7 @@ const SACL_PRESENT: u16 = 0x0010;
 const SELF_RELATIVE: u16 = 0x8000;
 
 /// The four parts, in the order of their offsets in the header.
-const PARTS: [Structure; 4] = [
-    Structure::Owner,
-    Structure::Group,
-    Structure::Sacl,
-    Structure::Dacl,
-];
+const PARTS: [Structure; 4] = [Structure::Owner, Structure::Group, Structure::Sacl, Structure::Dacl];
 const SACL: usize = 2;
 const DACL: usize = 3;
 
@@ -73,11 +68,7 @@ impl Header {
         let mut reader = Reader::new(bytes, Structure::Descriptor);
         let revision = reader.u8()?;
         if revision != REVISION {
-            return Err(Error::UnknownRevision {
-                what: Structure::Descriptor,
-                offset: 0,
-                found: revision,
-            });
+            return Err(Error::UnknownRevision { what: Structure::Descriptor, offset: 0, found: revision });
         }
         let resource_manager = reader.u8()?;
         let control = reader.u16()?;
@@ -88,11 +79,7 @@ impl Header {
         for offset in &mut offsets {
             *offset = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
         }
-        Ok(Header {
-            resource_manager,
-            control,
-            offsets,
-        })
+        Ok(Header { resource_manager, control, offsets })
     }
 }
 
@@ -106,11 +93,7 @@ impl SecurityDescriptor {
     /// Truncated, misaligned, overlapping or oversized parts, or an absolute descriptor.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > Self::MAX_BYTES {
-            return Err(Error::TooLarge {
-                what: Structure::Descriptor,
-                size: bytes.len(),
-                limit: Self::MAX_BYTES,
-            });
+            return Err(Error::TooLarge { what: Structure::Descriptor, size: bytes.len(), limit: Self::MAX_BYTES });
         }
         let header = Header::read(bytes)?;
         let present = |bit: u16| header.control & bit != 0;
@@ -122,8 +105,7 @@ impl SecurityDescriptor {
         let mut taken: Vec<(usize, usize)> = Vec::with_capacity(4);
         for (part, &offset) in header.offsets.iter().enumerate() {
             let what = PARTS[part];
-            let absent = (part == SACL && !present(SACL_PRESENT))
-                || (part == DACL && !present(DACL_PRESENT));
+            let absent = (part == SACL && !present(SACL_PRESENT)) || (part == DACL && !present(DACL_PRESENT));
             if offset == 0 || absent {
                 match part {
                     SACL if !absent => descriptor.sacl = AclState::Null,
@@ -138,38 +120,22 @@ impl SecurityDescriptor {
             if offset < HEADER_LENGTH {
                 return Err(Error::Overlap { what, offset });
             }
-            let rest = bytes.get(offset..).ok_or(Error::Truncated {
-                what,
-                offset,
-                needed: 1,
-                available: 0,
-            })?;
+            let rest = bytes.get(offset..).ok_or(Error::Truncated { what, offset, needed: 1, available: 0 })?;
             let shift = |error: Error| error.shifted(offset);
             let length = match part {
                 SACL | DACL => {
                     let acl = Acl::read_prefix(rest).map_err(shift)?;
                     let length = acl.byte_len();
-                    *(if part == SACL {
-                        &mut descriptor.sacl
-                    } else {
-                        &mut descriptor.dacl
-                    }) = AclState::Present(acl);
+                    *(if part == SACL { &mut descriptor.sacl } else { &mut descriptor.dacl }) = AclState::Present(acl);
                     length
                 }
                 _ => {
                     let sid = Sid::read_prefix(rest).map_err(shift)?;
-                    *(if part == 0 {
-                        &mut descriptor.owner
-                    } else {
-                        &mut descriptor.group
-                    }) = Some(sid);
+                    *(if part == 0 { &mut descriptor.owner } else { &mut descriptor.group }) = Some(sid);
                     sid.byte_len()
                 }
             };
-            if taken
-                .iter()
-                .any(|&(start, end)| offset < end && start < offset + length)
-            {
+            if taken.iter().any(|&(start, end)| offset < end && start < offset + length) {
                 return Err(Error::Overlap { what, offset });
             }
             taken.push((offset, offset + length));
@@ -199,14 +165,8 @@ impl SecurityDescriptor {
             match part {
                 0 => self.owner.iter().for_each(|sid| sid.write_to(&mut out)),
                 1 => self.group.iter().for_each(|sid| sid.write_to(&mut out)),
-                SACL => self
-                    .sacl
-                    .acl()
-                    .map_or(Ok(()), |acl| acl.write_to(&mut out))?,
-                _ => self
-                    .dacl
-                    .acl()
-                    .map_or(Ok(()), |acl| acl.write_to(&mut out))?,
+                SACL => self.sacl.acl().map_or(Ok(()), |acl| acl.write_to(&mut out))?,
+                _ => self.dacl.acl().map_or(Ok(()), |acl| acl.write_to(&mut out))?,
             }
             if out.len() > start {
                 let field = 4 + 4 * part;
@@ -278,11 +238,7 @@ mod tests {
     use crate::{AccessMask, Ace, AceFlags};
 
     fn sample() -> SecurityDescriptor {
-        let acl = Acl::from_aces(vec![Ace::allow(
-            EVERYONE,
-            AccessMask::FILE_GENERIC_READ,
-            AceFlags::empty(),
-        )]);
+        let acl = Acl::from_aces(vec![Ace::allow(EVERYONE, AccessMask::FILE_GENERIC_READ, AceFlags::empty())]);
         let mut descriptor = SecurityDescriptor::new(ADMINISTRATORS, LOCAL_SYSTEM, acl.clone());
         descriptor.sacl = AclState::Present(acl);
         descriptor.control = Control::DACL_PROTECTED | Control::SACL_AUTO_INHERITED;
@@ -298,30 +254,17 @@ mod tests {
             assert_eq!(Layout::of(&bytes).unwrap(), Some(layout));
         }
         let absolute = descriptor.to_absolute().unwrap();
-        assert_eq!(
-            SecurityDescriptor::from_absolute(&absolute).unwrap(),
-            descriptor
-        );
+        assert_eq!(SecurityDescriptor::from_absolute(&absolute).unwrap(), descriptor);
     }
 
     #[test]
     fn null_empty_and_absent_are_three_things() {
-        for dacl in [
-            AclState::Absent,
-            AclState::Null,
-            AclState::Present(Acl::new()),
-        ] {
-            let descriptor = SecurityDescriptor {
-                dacl,
-                ..SecurityDescriptor::default()
-            };
+        for dacl in [AclState::Absent, AclState::Null, AclState::Present(Acl::new())] {
+            let descriptor = SecurityDescriptor { dacl, ..SecurityDescriptor::default() };
             let bytes = descriptor.to_bytes().unwrap();
             assert_eq!(SecurityDescriptor::from_bytes(&bytes).unwrap(), descriptor);
             let absolute = descriptor.to_absolute().unwrap();
-            assert_eq!(
-                SecurityDescriptor::from_absolute(&absolute).unwrap(),
-                descriptor
-            );
+            assert_eq!(SecurityDescriptor::from_absolute(&absolute).unwrap(), descriptor);
         }
     }
 
@@ -333,56 +276,19 @@ mod tests {
             damaged[field..field + 4].copy_from_slice(&value.to_le_bytes());
             SecurityDescriptor::from_bytes(&damaged).unwrap_err()
         };
-        assert!(matches!(
-            with_offset(4, 8),
-            Error::Overlap {
-                what: Structure::Owner,
-                offset: 8
-            }
-        ));
-        assert!(matches!(
-            with_offset(4, 22),
-            Error::Misaligned {
-                what: Structure::Owner,
-                offset: 22
-            }
-        ));
-        assert!(matches!(
-            with_offset(4, u32::MAX - 3),
-            Error::Truncated {
-                what: Structure::Owner,
-                ..
-            }
-        ));
+        assert!(matches!(with_offset(4, 8), Error::Overlap { what: Structure::Owner, offset: 8 }));
+        assert!(matches!(with_offset(4, 22), Error::Misaligned { what: Structure::Owner, offset: 22 }));
+        assert!(matches!(with_offset(4, u32::MAX - 3), Error::Truncated { what: Structure::Owner, .. }));
         // The group placed upon the owner.
-        assert!(matches!(
-            with_offset(8, 20),
-            Error::Overlap {
-                what: Structure::Group,
-                offset: 20
-            }
-        ));
+        assert!(matches!(with_offset(8, 20), Error::Overlap { what: Structure::Group, offset: 20 }));
         // The DACL placed upon the owner: the owner's bytes are no ACL.
         assert!(with_offset(16, 20).code() == "unknown-revision");
-        assert_eq!(
-            SecurityDescriptor::from_bytes(&bytes[..19])
-                .unwrap_err()
-                .code(),
-            "truncated"
-        );
+        assert_eq!(SecurityDescriptor::from_bytes(&bytes[..19]).unwrap_err().code(), "truncated");
         let mut absolute = bytes.clone();
         absolute[3] &= 0x7f;
-        assert_eq!(
-            SecurityDescriptor::from_bytes(&absolute),
-            Err(Error::NotSelfRelative)
-        );
+        assert_eq!(SecurityDescriptor::from_bytes(&absolute), Err(Error::NotSelfRelative));
         let oversized = vec![0; SecurityDescriptor::MAX_BYTES + 1];
-        assert_eq!(
-            SecurityDescriptor::from_bytes(&oversized)
-                .unwrap_err()
-                .code(),
-            "too-large"
-        );
+        assert_eq!(SecurityDescriptor::from_bytes(&oversized).unwrap_err().code(), "too-large");
     }
 
     #[test]

@@ -109,18 +109,13 @@ impl SecurityDescriptor {
 
     /// The first mandatory label that applies to the object itself (MS-DTYP §2.4.4.13).
     pub fn mandatory_label(&self) -> Option<&Ace> {
-        self.sacl
-            .aces()
-            .iter()
-            .find(|ace| ace.kind == AceKind::MandatoryLabel && !ace.is_inherit_only())
+        self.sacl.aces().iter().find(|ace| ace.kind == AceKind::MandatoryLabel && !ace.is_inherit_only())
     }
 
     /// Every SID that the descriptor names: owner, group, and those of the ACEs.
     pub fn sids(&self) -> impl Iterator<Item = &Sid> {
         let aces = self.dacl.aces().iter().chain(self.sacl.aces());
-        let named = aces
-            .filter(|ace| !matches!(ace.kind, AceKind::Opaque(_)))
-            .map(|ace| &ace.sid);
+        let named = aces.filter(|ace| !matches!(ace.kind, AceKind::Opaque(_))).map(|ace| &ace.sid);
         self.owner.iter().chain(&self.group).chain(named)
     }
 

@@ -13,14 +13,7 @@ use crate::reader::Reader;
 const HEADER_LENGTH: usize = 16;
 
 /// The words of SDDL and the `ValueType`s they stand for.
-const TYPES: [(&str, u16); 6] = [
-    ("TI", 0x01),
-    ("TU", 0x02),
-    ("TS", 0x03),
-    ("TD", 0x05),
-    ("TX", 0x10),
-    ("TB", 0x06),
-];
+const TYPES: [(&str, u16); 6] = [("TI", 0x01), ("TU", 0x02), ("TS", 0x03), ("TD", 0x05), ("TX", 0x10), ("TB", 0x06)];
 
 /// Reads `("name",TS,0x0,"value",…)`.
 pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
@@ -31,18 +24,13 @@ pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Error> {
     let kind = cursor
         .rest()
         .get(..2)
-        .and_then(|word| {
-            TYPES
-                .iter()
-                .find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word))
-        })
+        .and_then(|word| TYPES.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(word)))
         .ok_or(Error::sddl(cursor.at, SddlProblem::BadAttribute))?
         .1;
     cursor.at += 2;
     comma(cursor)?;
-    let flags = unsigned(cursor).and_then(|flags| {
-        u32::try_from(flags).map_err(|_| Error::sddl(cursor.at, SddlProblem::BadAttribute))
-    })?;
+    let flags = unsigned(cursor)
+        .and_then(|flags| u32::try_from(flags).map_err(|_| Error::sddl(cursor.at, SddlProblem::BadAttribute)))?;
     let mut values = Vec::new();
     loop {
         cursor.skip_spaces();
@@ -64,8 +52,7 @@ fn comma(cursor: &mut Cursor<'_>) -> Result<(), Error> {
 
 fn unsigned(cursor: &mut Cursor<'_>) -> Result<u64, Error> {
     let start = cursor.at;
-    crate::sid::number(cursor.text, &mut cursor.at)
-        .ok_or(Error::sddl(start, SddlProblem::BadAttribute))
+    crate::sid::number(cursor.text, &mut cursor.at).ok_or(Error::sddl(start, SddlProblem::BadAttribute))
 }
 
 fn value(cursor: &mut Cursor<'_>, kind: u16) -> Result<Vec<u8>, Error> {
@@ -80,27 +67,16 @@ fn value(cursor: &mut Cursor<'_>, kind: u16) -> Result<Vec<u8>, Error> {
         0x01 => {
             let negative = cursor.accept(b'-');
             let magnitude = i64::try_from(unsigned(cursor)?).map_err(|_| bad())?;
-            Ok((if negative { -magnitude } else { magnitude })
-                .to_le_bytes()
-                .to_vec())
+            Ok((if negative { -magnitude } else { magnitude }).to_le_bytes().to_vec())
         }
         0x02 => unsigned(cursor).map(|value| value.to_le_bytes().to_vec()),
         0x06 => match unsigned(cursor)? {
             value @ (0 | 1) => Ok(value.to_le_bytes().to_vec()),
             _ => Err(bad()),
         },
-        0x03 => quoted(cursor).map(|text| {
-            text.encode_utf16()
-                .chain([0])
-                .flat_map(u16::to_le_bytes)
-                .collect()
-        }),
+        0x03 => quoted(cursor).map(|text| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()),
         0x05 => {
-            if !cursor
-                .rest()
-                .get(..4)
-                .is_some_and(|head| head.eq_ignore_ascii_case(b"SID("))
-            {
+            if !cursor.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) {
                 return Err(bad());
             }
             cursor.at += 4;
@@ -110,18 +86,11 @@ fn value(cursor: &mut Cursor<'_>, kind: u16) -> Result<Vec<u8>, Error> {
         }
         _ => {
             cursor.accept(b'#');
-            let digits = cursor
-                .rest()
-                .iter()
-                .take_while(|byte| byte.is_ascii_hexdigit())
-                .count();
+            let digits = cursor.rest().iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
             let text = core::str::from_utf8(&cursor.rest()[..digits]).map_err(|_| bad())?;
             let bytes: Option<Vec<u8>> = (0..digits)
                 .step_by(2)
-                .map(|at| {
-                    text.get(at..at + 2)
-                        .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-                })
+                .map(|at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
                 .collect();
             cursor.at += digits;
             bytes.map(counted).ok_or_else(bad)
@@ -130,11 +99,7 @@ fn value(cursor: &mut Cursor<'_>, kind: u16) -> Result<Vec<u8>, Error> {
 }
 
 fn encode(name: &str, kind: u16, flags: u32, values: &[Vec<u8>]) -> Vec<u8> {
-    let name: Vec<u8> = name
-        .encode_utf16()
-        .chain([0])
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    let name: Vec<u8> = name.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
     let name_offset = HEADER_LENGTH + 4 * values.len();
     let mut out = Vec::new();
     out.extend_from_slice(&(name_offset as u32).to_le_bytes());
@@ -168,11 +133,7 @@ pub(super) fn write(data: &[u8]) -> Option<String> {
     let mut out = format!("(\"{}\",{word},{flags:#x}", text_at(data, name_offset)?);
     for _ in 0..count {
         let offset = usize::try_from(header.u32().ok()?).ok()?;
-        let quad = || {
-            Some(u64::from_le_bytes(
-                data.get(offset..offset.checked_add(8)?)?.try_into().ok()?,
-            ))
-        };
+        let quad = || Some(u64::from_le_bytes(data.get(offset..offset.checked_add(8)?)?.try_into().ok()?));
         let counted = || {
             let length = data.get(offset..offset.checked_add(4)?)?.try_into().ok()?;
             let start = offset + 4;
@@ -192,9 +153,7 @@ pub(super) fn write(data: &[u8]) -> Option<String> {
             }
             _ => {
                 out.push_str(",#");
-                counted()?
-                    .iter()
-                    .try_for_each(|byte| write!(out, "{byte:02x}"))
+                counted()?.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
             }
         };
         // Hostile offsets may name one long value many times.
@@ -227,25 +186,13 @@ mod tests {
             "S:(RA;;;;;WD;(\"Blob\",TX,0x0,#00ff))",
             "S:(RA;;;;;WD;(\"Yes\",TB,0x0,1))",
         ] {
-            let descriptor: SecurityDescriptor = text
-                .parse()
-                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            let descriptor: SecurityDescriptor = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(descriptor.to_sddl().unwrap(), text);
             let bytes = descriptor.to_bytes().unwrap();
             assert_eq!(SecurityDescriptor::from_bytes(&bytes).unwrap(), descriptor);
         }
-        for bad in [
-            "(\"a\",TQ,0)",
-            "(\"a\",TS,0,3)",
-            "(a,TS,0)",
-            "(\"a\",TB,0,2)",
-            "(\"a\",TX,0,#abc)",
-            "(\"a\"",
-        ] {
-            assert!(
-                format!("(RA;;;;;WD;{bad})").parse::<Ace>().is_err(),
-                "{bad}"
-            );
+        for bad in ["(\"a\",TQ,0)", "(\"a\",TS,0,3)", "(a,TS,0)", "(\"a\",TB,0,2)", "(\"a\",TX,0,#abc)", "(\"a\""] {
+            assert!(format!("(RA;;;;;WD;{bad})").parse::<Ace>().is_err(), "{bad}");
         }
     }
 
@@ -255,10 +202,7 @@ mod tests {
             vec![],
             vec![0xff; 16],
             vec![0; 16],
-            [[
-                0_u8, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
-            ]]
-            .concat(),
+            [[0_u8, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]].concat(),
         ] {
             assert_eq!(super::write(&data), None);
         }

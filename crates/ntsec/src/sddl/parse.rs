@@ -4,9 +4,7 @@ use super::tables::{ACL_FLAGS, BITS, FLAGS, KINDS, LABEL, MASKS, NULL_ACL, word}
 use super::{Domains, attribute, condition};
 use crate::error::{Error, SddlProblem};
 use crate::sid::{number, well_known};
-use crate::{
-    AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Guid, ObjectTypes, SecurityDescriptor, Sid,
-};
+use crate::{AccessMask, Ace, AceFlags, AceKind, Acl, AclState, Guid, ObjectTypes, SecurityDescriptor, Sid};
 
 /// A position in the text. Shared with the parsers of conditions and attributes.
 pub(super) struct Cursor<'a> {
@@ -17,11 +15,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str, domains: &'a Domains) -> Self {
-        Cursor {
-            text: text.as_bytes(),
-            at: 0,
-            domains,
-        }
+        Cursor { text: text.as_bytes(), at: 0, domains }
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {
@@ -50,17 +44,13 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn expect(&mut self, byte: u8) -> Result<(), Error> {
-        if self.accept(byte) {
-            Ok(())
-        } else {
-            self.fail(SddlProblem::Expected(char::from(byte)))
-        }
+        if self.accept(byte) { Ok(()) } else { self.fail(SddlProblem::Expected(char::from(byte))) }
     }
 
     pub(super) fn sid(&mut self) -> Result<Sid, Error> {
         let start = self.at;
-        let (sid, length) = well_known::parse_prefix(self.rest(), self.domains)
-            .map_err(|error| error.shifted(start))?;
+        let (sid, length) =
+            well_known::parse_prefix(self.rest(), self.domains).map_err(|error| error.shifted(start))?;
         self.at += length;
         Ok(sid)
     }
@@ -93,9 +83,7 @@ pub(super) fn descriptor(text: &str, domains: &Domains) -> Result<SecurityDescri
         let start = cursor.at;
         let section = match cursor.rest() {
             [] => return Ok(descriptor),
-            [letter, b':', ..] => b"OGDS"
-                .iter()
-                .position(|known| *known == letter.to_ascii_uppercase()),
+            [letter, b':', ..] => b"OGDS".iter().position(|known| *known == letter.to_ascii_uppercase()),
             _ => None,
         };
         let Some(section) = section else {
@@ -118,26 +106,15 @@ pub(super) fn descriptor(text: &str, domains: &Domains) -> Result<SecurityDescri
 pub(super) fn single_ace(text: &str, domains: &Domains) -> Result<Ace, Error> {
     let mut cursor = Cursor::new(text, domains);
     let ace = ace(&mut cursor)?;
-    if cursor.rest().is_empty() {
-        Ok(ace)
-    } else {
-        cursor.fail(SddlProblem::Unexpected)
-    }
+    if cursor.rest().is_empty() { Ok(ace) } else { cursor.fail(SddlProblem::Unexpected) }
 }
 
-fn acl(
-    cursor: &mut Cursor<'_>,
-    control: &mut crate::Control,
-    is_sacl: bool,
-) -> Result<AclState, Error> {
+fn acl(cursor: &mut Cursor<'_>, control: &mut crate::Control, is_sacl: bool) -> Result<AclState, Error> {
     let mut null = false;
     loop {
         cursor.skip_spaces();
         let rest = cursor.rest();
-        let starts = |name: &str| {
-            rest.get(..name.len())
-                .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
-        };
+        let starts = |name: &str| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()));
         if matches!(rest, [] | [b'(', ..] | [_, b':', ..]) {
             break;
         } else if starts(NULL_ACL) {
@@ -171,11 +148,7 @@ fn acl(
         aces.push(ace);
         cursor.skip_spaces();
     }
-    Ok(if null {
-        AclState::Null
-    } else {
-        AclState::Present(Acl::from_aces(aces))
-    })
+    Ok(if null { AclState::Null } else { AclState::Present(Acl::from_aces(aces)) })
 }
 
 fn ace(cursor: &mut Cursor<'_>) -> Result<Ace, Error> {
@@ -187,10 +160,7 @@ fn ace(cursor: &mut Cursor<'_>) -> Result<Ace, Error> {
     let flags = flags(cursor.field()?).map_err(|error| error.shifted(start))?;
     let start = cursor.at;
     let mask = rights(cursor.field()?).map_err(|error| error.shifted(start))?;
-    let objects = ObjectTypes {
-        object: guid(cursor, kind)?,
-        inherited: guid(cursor, kind)?,
-    };
+    let objects = ObjectTypes { object: guid(cursor, kind)?, inherited: guid(cursor, kind)? };
     cursor.skip_spaces();
     let sid = cursor.sid()?;
     cursor.skip_spaces();
@@ -208,14 +178,7 @@ fn ace(cursor: &mut Cursor<'_>) -> Result<Ace, Error> {
     };
     cursor.skip_spaces();
     cursor.expect(b')')?;
-    Ok(Ace {
-        kind,
-        flags,
-        mask,
-        sid,
-        objects,
-        data,
-    })
+    Ok(Ace { kind, flags, mask, sid, objects, data })
 }
 
 fn flags(field: &[u8]) -> Result<AceFlags, Error> {

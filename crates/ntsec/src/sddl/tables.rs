@@ -79,16 +79,8 @@ pub(super) const LABEL: &[(&str, AccessMask)] = &[
 /// ACL flags: the word and its bit for a DACL and for a SACL.
 pub(super) const ACL_FLAGS: &[(&str, Control, Control)] = &[
     ("P", Control::DACL_PROTECTED, Control::SACL_PROTECTED),
-    (
-        "AR",
-        Control::DACL_AUTO_INHERIT_REQUIRED,
-        Control::SACL_AUTO_INHERIT_REQUIRED,
-    ),
-    (
-        "AI",
-        Control::DACL_AUTO_INHERITED,
-        Control::SACL_AUTO_INHERITED,
-    ),
+    ("AR", Control::DACL_AUTO_INHERIT_REQUIRED, Control::SACL_AUTO_INHERIT_REQUIRED),
+    ("AI", Control::DACL_AUTO_INHERITED, Control::SACL_AUTO_INHERITED),
 ];
 
 /// A DACL that is present and NULL.
@@ -97,19 +89,13 @@ pub(super) const NULL_ACL: &str = "NO_ACCESS_CONTROL";
 /// Finds a word of one or two letters, in any case.
 pub(super) fn word<T: Copy>(table: &[(&str, T)], text: &[u8]) -> Option<T> {
     let wanted = key(text)?;
-    table
-        .iter()
-        .find(|(name, _)| key(name.as_bytes()) == Some(wanted))
-        .map(|(_, value)| *value)
+    table.iter().find(|(name, _)| key(name.as_bytes()) == Some(wanted)).map(|(_, value)| *value)
 }
 
 /// A word as a number, so that looking it up is a comparison of numbers.
 fn key(text: &[u8]) -> Option<u16> {
     match *text {
-        [first, second] => Some(u16::from_be_bytes([
-            first.to_ascii_uppercase(),
-            second.to_ascii_uppercase(),
-        ])),
+        [first, second] => Some(u16::from_be_bytes([first.to_ascii_uppercase(), second.to_ascii_uppercase()])),
         [first] => Some(u16::from(first.to_ascii_uppercase())),
         _ => None,
     }

@@ -15,19 +15,13 @@ pub(super) fn descriptor(descriptor: &SecurityDescriptor) -> Result<String, Erro
             write_sid(&mut out, sid);
         }
     }
-    for (letter, is_sacl, state) in [
-        ("D:", false, &descriptor.dacl),
-        ("S:", true, &descriptor.sacl),
-    ] {
+    for (letter, is_sacl, state) in [("D:", false, &descriptor.dacl), ("S:", true, &descriptor.sacl)] {
         if *state == AclState::Absent || (is_sacl && *state == AclState::Null) {
             continue;
         }
         out.push_str(letter);
         for (name, dacl, sacl) in ACL_FLAGS {
-            if descriptor
-                .control
-                .contains(if is_sacl { *sacl } else { *dacl })
-            {
+            if descriptor.control.contains(if is_sacl { *sacl } else { *dacl }) {
                 out.push_str(name);
             }
         }
@@ -50,14 +44,8 @@ pub fn write_ace(ace: &Ace) -> Result<String, Error> {
 }
 
 fn ace_at(ace: &Ace, index: usize) -> Result<String, Error> {
-    let no_form = || Error::NoSddlForm {
-        index,
-        kind: ace.kind.byte(),
-    };
-    let (name, _) = KINDS
-        .iter()
-        .find(|(_, kind)| *kind == ace.kind)
-        .ok_or_else(no_form)?;
+    let no_form = || Error::NoSddlForm { index, kind: ace.kind.byte() };
+    let (name, _) = KINDS.iter().find(|(_, kind)| *kind == ace.kind).ok_or_else(no_form)?;
     let mut out = format!("({name};");
     for (name, flag) in FLAGS {
         let is_filter = ace.kind == AceKind::AccessFilter;
@@ -117,9 +105,7 @@ fn write_rights(out: &mut String, ace: &Ace) {
         out.push_str(name);
         return;
     }
-    let named = bits
-        .iter()
-        .fold(AccessMask::NONE, |all, (_, bit)| all | *bit);
+    let named = bits.iter().fold(AccessMask::NONE, |all, (_, bit)| all | *bit);
     if ace.mask.is_empty() || !named.contains(ace.mask) {
         let _ = write!(out, "{:#x}", ace.mask.0);
         return;
@@ -137,16 +123,10 @@ mod tests {
     use crate::{Ace, AclState, Control, SecurityDescriptor};
 
     fn round_trip(text: &str) -> SecurityDescriptor {
-        let descriptor: SecurityDescriptor = text
-            .parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let descriptor: SecurityDescriptor = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(descriptor.to_sddl().unwrap(), text);
         let bytes = descriptor.to_bytes().unwrap();
-        assert_eq!(
-            SecurityDescriptor::from_bytes(&bytes).unwrap(),
-            descriptor,
-            "{text}"
-        );
+        assert_eq!(SecurityDescriptor::from_bytes(&bytes).unwrap(), descriptor, "{text}");
         descriptor
     }
 
@@ -162,16 +142,12 @@ mod tests {
                 .replace(char::is_whitespace, "")
                 .as_str(),
         );
-        round_trip(
-            "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICIIO;SDGXGWGR;;;AU)(A;;LC;;;AU)(A;OICI;0x1200a9;;;BU)",
-        );
+        round_trip("D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICIIO;SDGXGWGR;;;AU)(A;;LC;;;AU)(A;OICI;0x1200a9;;;BU)");
         round_trip(
             "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)S:(AU;FA;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;WD)",
         );
         round_trip("O:SYG:SYD:AR(A;;KA;;;BA)S:(ML;OICI;NWNR;;;HI)");
-        round_trip(
-            "O:BAG:BAD:(OA;;CR;00299570-246d-11d0-a768-00aa006e0529;bf967aba-0de6-11d0-a285-00aa003049e2;PS)",
-        );
+        round_trip("O:BAG:BAD:(OA;;CR;00299570-246d-11d0-a768-00aa006e0529;bf967aba-0de6-11d0-a285-00aa003049e2;PS)");
     }
 
     #[test]
@@ -180,10 +156,7 @@ mod tests {
         assert_eq!(round_trip("D:").dacl.aces(), []);
         assert_eq!(round_trip("O:BA").dacl, AclState::Absent);
         let protected = round_trip("D:PNO_ACCESS_CONTROL");
-        assert_eq!(
-            (protected.dacl, protected.control),
-            (AclState::Null, Control::DACL_PROTECTED)
-        );
+        assert_eq!((protected.dacl, protected.control), (AclState::Null, Control::DACL_PROTECTED));
     }
 
     #[test]
@@ -193,15 +166,10 @@ mod tests {
             ("D: ( A ; ; 0x1F01FF ; ; ; S-1-5-32-544 )", "D:(A;;FA;;;BA)"),
             ("D:(A;;2032127;;;BA)", "D:(A;;FA;;;BA)"),
             ("D:(A;;GRGX;;;BA)", "D:(A;;GXGR;;;BA)"),
-            (
-                "S:(ML;;NW;;;S-1-16-8192)D:G:SYO:BA",
-                "O:BAG:SYD:S:(ML;;NW;;;ME)",
-            ),
+            ("S:(ML;;NW;;;S-1-16-8192)D:G:SYO:BA", "O:BAG:SYD:S:(ML;;NW;;;ME)"),
             ("O:S-1-5-0xDD:", "O:S-1-5-13D:"),
         ] {
-            let descriptor: SecurityDescriptor = text
-                .parse()
-                .unwrap_or_else(|error| panic!("{text}: {error}"));
+            let descriptor: SecurityDescriptor = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(descriptor.to_sddl().unwrap(), same);
         }
     }
@@ -221,50 +189,29 @@ mod tests {
             ("D:(A;;FAQ;;;BA)", 8, SddlProblem::UnknownRight),
             ("D:(A;;0x100000000;;;BA)", 6, SddlProblem::UnknownRight),
             ("D:(A;;0xzz;;;BA)", 6, SddlProblem::UnknownRight),
-            (
-                "D:(A;;FA;00299570-246d-11d0-a768-00aa006e0529;;BA)",
-                9,
-                SddlProblem::UnexpectedGuid,
-            ),
+            ("D:(A;;FA;00299570-246d-11d0-a768-00aa006e0529;;BA)", 9, SddlProblem::UnexpectedGuid),
             ("D:(OA;;CR;nonsense;;BA)", 10, SddlProblem::BadGuid),
             ("D:(A;;FA;;;BA", 13, SddlProblem::Expected(')')),
             ("D:(A;;FA)", 8, SddlProblem::Expected(';')),
             ("D:(A;;FA;;;BA)x", 14, SddlProblem::UnknownSection),
             ("D:(AU;SA;FA;;;BA)", 2, SddlProblem::WrongAcl),
             ("S:(A;;FA;;;BA)", 2, SddlProblem::WrongAcl),
-            (
-                "D:NO_ACCESS_CONTROL(A;;FA;;;BA)",
-                19,
-                SddlProblem::NullAclWithAces,
-            ),
+            ("D:NO_ACCESS_CONTROL(A;;FA;;;BA)", 19, SddlProblem::NullAclWithAces),
             ("S:NO_ACCESS_CONTROL", 2, SddlProblem::NullAclWithAces),
             ("D:(A;;FA;;;BA;(1==1))", 14, SddlProblem::ConditionMismatch),
             ("D:(XA;;FA;;;BA)", 14, SddlProblem::ConditionMismatch),
             ("O:é", 2, SddlProblem::UnknownSidAlias),
         ] {
-            assert_eq!(
-                text.parse::<SecurityDescriptor>(),
-                Err(Error::sddl(offset, problem)),
-                "{text}"
-            );
+            assert_eq!(text.parse::<SecurityDescriptor>(), Err(Error::sddl(offset, problem)), "{text}");
         }
         assert!("(A;;FA;;;BA)".parse::<Ace>().is_ok());
-        assert_eq!(
-            "(A;;FA;;;BA)D:".parse::<Ace>(),
-            Err(Error::sddl(12, SddlProblem::Unexpected))
-        );
+        assert_eq!("(A;;FA;;;BA)D:".parse::<Ace>(), Err(Error::sddl(12, SddlProblem::Unexpected)));
     }
 
     #[test]
     fn a_megabyte_of_aces_stops_at_the_limit() {
         let text = format!("D:{}", "(A;;FA;;;BA)".repeat(90_000));
         let error = text.parse::<SecurityDescriptor>().unwrap_err();
-        assert!(matches!(
-            error,
-            Error::Sddl {
-                problem: SddlProblem::TooLarge,
-                ..
-            }
-        ));
+        assert!(matches!(error, Error::Sddl { problem: SddlProblem::TooLarge, .. }));
     }
 }

@@ -43,10 +43,7 @@ impl Sid {
             return Err(Error::sddl(0, SddlProblem::BadAuthority));
         }
         if sub_authorities.len() > Self::MAX_SUB_AUTHORITIES {
-            return Err(Error::TooManySubAuthorities {
-                offset: 0,
-                found: sub_authorities.len(),
-            });
+            return Err(Error::TooManySubAuthorities { offset: 0, found: sub_authorities.len() });
         }
         Ok(Self::known(authority, sub_authorities))
     }
@@ -63,23 +60,14 @@ impl Sid {
     }
 
     /// The SID of these parts; the sub-authorities beyond `count` are zero.
-    const fn complete(
-        authority: u64,
-        count: u8,
-        sub_authorities: [u32; Self::MAX_SUB_AUTHORITIES],
-    ) -> Self {
+    const fn complete(authority: u64, count: u8, sub_authorities: [u32; Self::MAX_SUB_AUTHORITIES]) -> Self {
         let last = sub_authorities[if count == 0 { 0 } else { count as usize - 1 }];
         let fingerprint = last.wrapping_mul(0x9e37_79b1)
             ^ sub_authorities[1].rotate_left(9)
             ^ sub_authorities[0].rotate_left(20)
             ^ (authority as u32) << 8
             ^ count as u32;
-        Sid {
-            authority,
-            fingerprint,
-            count,
-            sub_authorities,
-        }
+        Sid { authority, fingerprint, count, sub_authorities }
     }
 
     /// The identifier authority (5 for `NT AUTHORITY`).
@@ -103,24 +91,16 @@ impl Sid {
     /// The SID has 15 sub-authorities already.
     pub fn with_rid(&self, rid: u32) -> Result<Self, Error> {
         let mut sub_authorities = self.sub_authorities;
-        let place = sub_authorities.get_mut(usize::from(self.count)).ok_or(
-            Error::TooManySubAuthorities {
-                offset: 0,
-                found: Self::MAX_SUB_AUTHORITIES + 1,
-            },
-        )?;
+        let place = sub_authorities
+            .get_mut(usize::from(self.count))
+            .ok_or(Error::TooManySubAuthorities { offset: 0, found: Self::MAX_SUB_AUTHORITIES + 1 })?;
         *place = rid;
-        Ok(Self::complete(
-            self.authority,
-            self.count + 1,
-            sub_authorities,
-        ))
+        Ok(Self::complete(self.authority, self.count + 1, sub_authorities))
     }
 
     /// Whether the first sub-authorities are `prefix` and the authority is the same.
     pub fn starts_with(&self, prefix: &Sid) -> bool {
-        self.authority == prefix.authority
-            && self.sub_authorities().starts_with(prefix.sub_authorities())
+        self.authority == prefix.authority && self.sub_authorities().starts_with(prefix.sub_authorities())
     }
 
     /// A package SID of an AppContainer: `S-1-15-2-` and the seven words of its hash
@@ -164,23 +144,13 @@ impl Sid {
         let mut reader = Reader::new(bytes, Structure::Sid);
         let revision = reader.u8()?;
         if revision != Self::REVISION {
-            return Err(Error::UnknownRevision {
-                what: Structure::Sid,
-                offset: 0,
-                found: revision,
-            });
+            return Err(Error::UnknownRevision { what: Structure::Sid, offset: 0, found: revision });
         }
         let count = reader.u8()?;
         if usize::from(count) > Self::MAX_SUB_AUTHORITIES {
-            return Err(Error::TooManySubAuthorities {
-                offset: 0,
-                found: count.into(),
-            });
+            return Err(Error::TooManySubAuthorities { offset: 0, found: count.into() });
         }
-        let authority = reader
-            .take(6)?
-            .iter()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte));
+        let authority = reader.take(6)?.iter().fold(0, |value, &byte| value << 8 | u64::from(byte));
         let mut sub_authorities = [0; Self::MAX_SUB_AUTHORITIES];
         for sub_authority in &mut sub_authorities[..usize::from(count)] {
             *sub_authority = reader.u32()?;
@@ -196,11 +166,7 @@ impl Sid {
         let sid = Self::read_prefix(bytes)?;
         match bytes.len() - sid.byte_len() {
             0 => Ok(sid),
-            extra => Err(Error::TrailingBytes {
-                what: Structure::Sid,
-                offset: sid.byte_len(),
-                extra,
-            }),
+            extra => Err(Error::TrailingBytes { what: Structure::Sid, offset: sid.byte_len(), extra }),
         }
     }
 
@@ -248,9 +214,7 @@ impl fmt::Display for Sid {
         } else {
             write!(f, "S-1-{:#014x}", self.authority)?;
         }
-        self.sub_authorities()
-            .iter()
-            .try_for_each(|sub_authority| write!(f, "-{sub_authority}"))
+        self.sub_authorities().iter().try_for_each(|sub_authority| write!(f, "-{sub_authority}"))
     }
 }
 
@@ -266,11 +230,7 @@ impl FromStr for Sid {
     /// The string form of MS-DTYP §2.4.2.1, in any case. Two-letter aliases belong to SDDL: see [`Sid::from_sddl`].
     fn from_str(text: &str) -> Result<Self, Error> {
         let (sid, length) = parse_prefix(text.as_bytes())?;
-        if length == text.len() {
-            Ok(sid)
-        } else {
-            Err(Error::sddl(length, SddlProblem::BadSubAuthority))
-        }
+        if length == text.len() { Ok(sid) } else { Err(Error::sddl(length, SddlProblem::BadSubAuthority)) }
     }
 }
 
@@ -281,9 +241,8 @@ pub(crate) fn parse_prefix(text: &[u8]) -> Result<(Sid, usize), Error> {
         _ => return Err(Error::sddl(0, SddlProblem::NotASid)),
     }
     let mut at = 4;
-    let authority = number(text, &mut at)
-        .filter(|value| value >> 48 == 0)
-        .ok_or(Error::sddl(at, SddlProblem::BadAuthority))?;
+    let authority =
+        number(text, &mut at).filter(|value| value >> 48 == 0).ok_or(Error::sddl(at, SddlProblem::BadAuthority))?;
     let mut sub_authorities = [0; Sid::MAX_SUB_AUTHORITIES];
     let mut count = 0_u8;
     while text.get(at) == Some(&b'-') {
@@ -309,11 +268,7 @@ pub(crate) fn number(text: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at;
     let mut position = start;
     let mut value = 0_u64;
-    while let Some(digit) = text
-        .get(position)
-        .map(|byte| byte.wrapping_sub(b'0'))
-        .filter(|digit| *digit < 10)
-    {
+    while let Some(digit) = text.get(position).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
         position += 1;
     }
@@ -325,10 +280,7 @@ fn hexadecimal(text: &[u8], at: &mut usize) -> Option<u64> {
     let start = *at + 2;
     let mut position = start;
     let mut value = 0_u64;
-    while let Some(digit) = text
-        .get(position)
-        .and_then(|&byte| char::from(byte).to_digit(16))
-    {
+    while let Some(digit) = text.get(position).and_then(|&byte| char::from(byte).to_digit(16)) {
         // In SDDL a hexadecimal number may be followed by the section `D:`.
         if position > start && text.get(position + 1) == Some(&b':') {
             break;
@@ -368,40 +320,19 @@ mod tests {
             Err(Error::Sddl { offset, problem }) => (offset, problem),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(
-            offset(&format!("{fifteen}-1")),
-            (fifteen.len() + 1, SddlProblem::TooManySubAuthorities)
-        );
+        assert_eq!(offset(&format!("{fifteen}-1")), (fifteen.len() + 1, SddlProblem::TooManySubAuthorities));
         assert_eq!(offset("S-1-5-"), (6, SddlProblem::BadSubAuthority));
-        assert_eq!(
-            offset("S-1-5-4294967296"),
-            (6, SddlProblem::BadSubAuthority)
-        );
-        assert_eq!(
-            offset("S-1-281474976710656"),
-            (19, SddlProblem::BadAuthority)
-        );
+        assert_eq!(offset("S-1-5-4294967296"), (6, SddlProblem::BadSubAuthority));
+        assert_eq!(offset("S-1-281474976710656"), (19, SddlProblem::BadAuthority));
         assert_eq!(offset("S-2-5-1").1, SddlProblem::NotASid);
         assert_eq!(offset("S-1-5-32x"), (8, SddlProblem::BadSubAuthority));
         assert_eq!(offset("").1, SddlProblem::NotASid);
 
         let mut bytes = vec![1, 16, 0, 0, 0, 0, 0, 5];
         bytes.resize(8 + 64, 0);
-        assert_eq!(
-            Sid::from_bytes(&bytes),
-            Err(Error::TooManySubAuthorities {
-                offset: 0,
-                found: 16
-            })
-        );
-        assert!(matches!(
-            Sid::from_bytes(&[1, 1, 0, 0, 0, 0, 0, 5, 1, 0]),
-            Err(Error::Truncated { offset: 8, .. })
-        ));
-        assert!(matches!(
-            Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]),
-            Err(Error::UnknownRevision { found: 2, .. })
-        ));
+        assert_eq!(Sid::from_bytes(&bytes), Err(Error::TooManySubAuthorities { offset: 0, found: 16 }));
+        assert!(matches!(Sid::from_bytes(&[1, 1, 0, 0, 0, 0, 0, 5, 1, 0]), Err(Error::Truncated { offset: 8, .. })));
+        assert!(matches!(Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]), Err(Error::UnknownRevision { found: 2, .. })));
     }
 
     #[test]

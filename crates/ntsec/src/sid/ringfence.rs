@@ -22,11 +22,7 @@ pub enum RingfenceSid {
 }
 
 impl RingfenceSid {
-    const ALL: [RingfenceSid; 3] = [
-        RingfenceSid::Workspace,
-        RingfenceSid::Run,
-        RingfenceSid::Marker,
-    ];
+    const ALL: [RingfenceSid; 3] = [RingfenceSid::Workspace, RingfenceSid::Run, RingfenceSid::Marker];
 
     /// The last sub-authority of such a SID.
     pub const fn rid(self) -> u32 {
@@ -44,11 +40,7 @@ impl Sid {
     ///
     /// Nothing has to be stored to find it again, and without the secret nobody can compute the SID of somebody else's
     /// workspace.
-    pub fn ringfence_workspace(
-        machine_secret: &[u8; 32],
-        volume_serial: u64,
-        file_id: u128,
-    ) -> Sid {
+    pub fn ringfence_workspace(machine_secret: &[u8; 32], volume_serial: u64, file_id: u128) -> Sid {
         let mut hash = Sha256::new_with_prefix(b"ringfence workspace SID 1\0");
         hash.update(machine_secret);
         hash.update(volume_serial.to_le_bytes());
@@ -75,9 +67,7 @@ impl Sid {
         if self.authority != 5 || self.count != 5 || self.sub_authorities[0] != 21 {
             return None;
         }
-        RingfenceSid::ALL
-            .into_iter()
-            .find(|kind| self.rid() == Some(kind.rid()))
+        RingfenceSid::ALL.into_iter().find(|kind| self.rid() == Some(kind.rid()))
     }
 
     /// Whether ringfence made this SID: what `uninstall` searches for.
@@ -87,9 +77,7 @@ impl Sid {
 
     fn from_hash(hash: Sha256, kind: RingfenceSid) -> Sid {
         let digest = hash.finalize();
-        let word = |at: usize| {
-            u32::from_le_bytes([digest[at], digest[at + 1], digest[at + 2], digest[at + 3]])
-        };
+        let word = |at: usize| u32::from_le_bytes([digest[at], digest[at + 1], digest[at + 2], digest[at + 3]]);
         Sid::known(5, &[21, word(0), word(4), word(8), kind.rid()])
     }
 }
@@ -103,10 +91,7 @@ mod tests {
         let workspace = Sid::ringfence_workspace(&[7; 32], 0x1234, 99);
         assert_eq!(workspace, Sid::ringfence_workspace(&[7; 32], 0x1234, 99));
         // Frozen: a change of this value would orphan every ACE on users' disks.
-        assert_eq!(
-            workspace.to_string(),
-            "S-1-5-21-1325207522-4198361553-168475170-3735000001"
-        );
+        assert_eq!(workspace.to_string(), "S-1-5-21-1325207522-4198361553-168475170-3735000001");
         for other in [
             Sid::ringfence_workspace(&[8; 32], 0x1234, 99),
             Sid::ringfence_workspace(&[7; 32], 0x1235, 99),
@@ -121,23 +106,10 @@ mod tests {
 
     #[test]
     fn only_our_own_are_recognised() {
-        assert_eq!(
-            Sid::ringfence_run(&[0; 16]).ringfence_kind(),
-            Some(RingfenceSid::Run)
-        );
-        for text in [
-            "S-1-5-21-1-2-3-1001",
-            "S-1-5-21-1-2-3735000001",
-            "S-1-15-21-1-2-3-3735000001",
-            "S-1-5-32-544",
-        ] {
+        assert_eq!(Sid::ringfence_run(&[0; 16]).ringfence_kind(), Some(RingfenceSid::Run));
+        for text in ["S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3735000001", "S-1-15-21-1-2-3-3735000001", "S-1-5-32-544"] {
             assert!(!text.parse::<Sid>().unwrap().is_ringfence(), "{text}");
         }
-        assert!(
-            "S-1-5-21-1-2-3-3735000001"
-                .parse::<Sid>()
-                .unwrap()
-                .is_ringfence()
-        );
+        assert!("S-1-5-21-1-2-3-3735000001".parse::<Sid>().unwrap().is_ringfence());
     }
 }

@@ -136,11 +136,7 @@ impl Sid {
     /// As [`Sid::from_sddl`].
     pub fn from_sddl_in(text: &str, domains: &Domains) -> Result<Self, Error> {
         let (sid, length) = parse_prefix(text.as_bytes(), domains)?;
-        if length == text.len() {
-            Ok(sid)
-        } else {
-            Err(Error::sddl(length, SddlProblem::Unexpected))
-        }
+        if length == text.len() { Ok(sid) } else { Err(Error::sddl(length, SddlProblem::Unexpected)) }
     }
 
     /// The two-letter alias of SDDL, for SIDs that are the same on every machine.
@@ -165,9 +161,7 @@ pub(crate) fn parse_prefix(text: &[u8], domains: &Domains) -> Result<(Sid, usize
         .binary_search_by_key(&name, |(alias, _)| *alias)
         .map_err(|_| Error::sddl(0, SddlProblem::UnknownSidAlias))?;
     let relative = |domain: Option<Sid>, rid: u32| {
-        domain
-            .ok_or(Error::sddl(0, SddlProblem::NeedsDomain))
-            .and_then(|domain| domain.with_rid(rid))
+        domain.ok_or(Error::sddl(0, SddlProblem::NeedsDomain)).and_then(|domain| domain.with_rid(rid))
     };
     let sid = match ALIASES[place].1 {
         Alias::Fixed(sid) => sid,
@@ -192,10 +186,7 @@ mod tests {
                     assert_eq!(Sid::from_sddl(name).unwrap(), *sid);
                     assert_eq!(sid.sddl_alias(), Some(name));
                 }
-                _ => assert_eq!(
-                    Sid::from_sddl(name),
-                    Err(Error::sddl(0, SddlProblem::NeedsDomain))
-                ),
+                _ => assert_eq!(Sid::from_sddl(name), Err(Error::sddl(0, SddlProblem::NeedsDomain))),
             }
         }
     }

@@ -4,8 +4,8 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::{
-    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege,
-    PrivilegeAttributes, Restricting, Token, TokenBuilder,
+    Group, GroupAttributes, IntegrityLevel, Lowbox, MandatoryPolicy, Privilege, PrivilegeAttributes, Restricting,
+    Token, TokenBuilder,
 };
 use crate::{Error, Sid};
 
@@ -46,20 +46,10 @@ impl FromStr for Token {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let read = if line.starts_with('"') {
-                draft.whoami_row(line)
-            } else {
-                draft.item(line)
-            };
-            read.map_err(|reason| Error::TokenDescription {
-                line: place + 1,
-                reason,
-            })?;
+            let read = if line.starts_with('"') { draft.whoami_row(line) } else { draft.item(line) };
+            read.map_err(|reason| Error::TokenDescription { line: place + 1, reason })?;
         }
-        draft.finish().map_err(|reason| Error::TokenDescription {
-            line: text.lines().count(),
-            reason,
-        })
+        draft.finish().map_err(|reason| Error::TokenDescription { line: text.lines().count(), reason })
     }
 }
 
@@ -101,23 +91,16 @@ impl Draft {
         }
         match key {
             "user" => self.user = Some((sid()?, options.contains(&"deny-only"))),
-            "group" => self.groups.push(Group {
-                sid: sid()?,
-                attributes: group_attributes(&options),
-            }),
+            "group" => self.groups.push(Group { sid: sid()?, attributes: group_attributes(&options) }),
             "privilege" => {
                 let privilege = value
                     .and_then(Privilege::from_name)
                     .ok_or("unknown privilege: write its name as in SeChangeNotifyPrivilege")?;
-                self.privileges
-                    .push((privilege, privilege_state(!options.contains(&"disabled"))));
+                self.privileges.push((privilege, privilege_state(!options.contains(&"disabled"))));
             }
             "integrity" => {
                 let level = value.unwrap_or_default();
-                let named = LEVELS
-                    .iter()
-                    .find(|(name, _)| *name == level)
-                    .map(|(_, level)| *level);
+                let named = LEVELS.iter().find(|(name, _)| *name == level).map(|(_, level)| *level);
                 let level = named.or_else(|| level.parse().ok().map(IntegrityLevel));
                 self.integrity = Some(level.ok_or("unknown integrity level")?);
             }
@@ -128,10 +111,7 @@ impl Draft {
             "restricting" => self.restricting.get_or_insert_default().push(sid()?),
             "write-restricted" if value.is_none() => self.write_restricted = true,
             "package" => self.package = Some(sid()?),
-            "capability" => self.capabilities.push(Group {
-                sid: sid()?,
-                attributes: GroupAttributes::ENABLED,
-            }),
+            "capability" => self.capabilities.push(Group { sid: sid()?, attributes: GroupAttributes::ENABLED }),
             "less-privileged" if value.is_none() => self.less_privileged = true,
             _ => return Err(format!("cannot read `{line}`")),
         }
@@ -156,35 +136,23 @@ impl Draft {
                     "Enabled" => true,
                     "Disabled" => false,
                     other => {
-                        return Err(format!(
-                            "the state `{other}` is not English: run whoami in English"
-                        ));
+                        return Err(format!("the state `{other}` is not English: run whoami in English"));
                     }
                 };
-                self.privileges.extend(
-                    Privilege::from_name(name).map(|known| (known, privilege_state(enabled))),
-                );
+                self.privileges.extend(Privilege::from_name(name).map(|known| (known, privilege_state(enabled))));
             }
             [_, _, sid, attributes] => {
                 let sid: Sid = sid.parse().map_err(|error: Error| error.to_string())?;
                 if let Some(level) = IntegrityLevel::from_sid(&sid) {
                     self.integrity = Some(level);
                 } else if attributes.contains("deny only") {
-                    self.groups.push(Group {
-                        sid,
-                        attributes: group_attributes(&["deny-only"]),
-                    });
+                    self.groups.push(Group { sid, attributes: group_attributes(&["deny-only"]) });
                 } else if attributes.contains("Enabled group") {
                     let is_logon = sid.starts_with(&Sid::known(5, &[5]));
                     let options: &[&str] = if is_logon { &["logon"] } else { &[] };
-                    self.groups.push(Group {
-                        sid,
-                        attributes: group_attributes(options),
-                    });
+                    self.groups.push(Group { sid, attributes: group_attributes(options) });
                 } else {
-                    return Err(format!(
-                        "the attributes `{attributes}` are not those of whoami in English"
-                    ));
+                    return Err(format!("the attributes `{attributes}` are not those of whoami in English"));
                 }
             }
             _ => return Err("not a row of `whoami /user /groups /priv /fo csv /nh`".to_owned()),
@@ -210,10 +178,7 @@ impl Draft {
             return Err("`write-restricted` needs at least one `restricting` line".to_owned());
         }
         if let Some(sids) = self.restricting {
-            builder = builder.restricting(Restricting {
-                sids,
-                write_only: self.write_restricted,
-            });
+            builder = builder.restricting(Restricting { sids, write_only: self.write_restricted });
         }
         match self.package {
             Some(package) => {
@@ -236,9 +201,7 @@ fn group_attributes(options: &[&str]) -> GroupAttributes {
     let mut attributes = GroupAttributes::ORDINARY;
     for option in options {
         match *option {
-            "deny-only" => {
-                attributes = GroupAttributes::MANDATORY | GroupAttributes::USE_FOR_DENY_ONLY
-            }
+            "deny-only" => attributes = GroupAttributes::MANDATORY | GroupAttributes::USE_FOR_DENY_ONLY,
             "disabled" => attributes -= GroupAttributes::ENABLED,
             "logon" => attributes |= GroupAttributes::LOGON_ID,
             _ => attributes |= GroupAttributes::OWNER,
@@ -248,40 +211,19 @@ fn group_attributes(options: &[&str]) -> GroupAttributes {
 }
 
 fn privilege_state(enabled: bool) -> PrivilegeAttributes {
-    if enabled {
-        PrivilegeAttributes::all()
-    } else {
-        PrivilegeAttributes::empty()
-    }
+    if enabled { PrivilegeAttributes::all() } else { PrivilegeAttributes::empty() }
 }
 
 impl fmt::Display for Token {
     /// The description that [`Token::from_str`] reads; the default DACL has no place in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TokenBuilder {
-            user,
-            user_deny_only,
-            owner,
-            primary_group,
-            ..
-        } = &self.parts;
-        writeln!(
-            f,
-            "user {user}{}",
-            if *user_deny_only { " deny-only" } else { "" }
-        )?;
+        let TokenBuilder { user, user_deny_only, owner, primary_group, .. } = &self.parts;
+        writeln!(f, "user {user}{}", if *user_deny_only { " deny-only" } else { "" })?;
         for Group { sid, attributes } in &self.parts.groups {
             write!(f, "group {sid}")?;
             for (name, shown) in [
-                (
-                    "deny-only",
-                    attributes.contains(GroupAttributes::USE_FOR_DENY_ONLY),
-                ),
-                (
-                    "disabled",
-                    !attributes
-                        .intersects(GroupAttributes::ENABLED | GroupAttributes::USE_FOR_DENY_ONLY),
-                ),
+                ("deny-only", attributes.contains(GroupAttributes::USE_FOR_DENY_ONLY)),
+                ("disabled", !attributes.intersects(GroupAttributes::ENABLED | GroupAttributes::USE_FOR_DENY_ONLY)),
                 ("logon", attributes.contains(GroupAttributes::LOGON_ID)),
                 ("owner", attributes.contains(GroupAttributes::OWNER)),
             ] {
@@ -292,25 +234,14 @@ impl fmt::Display for Token {
             writeln!(f)?;
         }
         for (privilege, state) in &self.parts.privileges {
-            let suffix = if state.contains(PrivilegeAttributes::ENABLED) {
-                ""
-            } else {
-                " disabled"
-            };
+            let suffix = if state.contains(PrivilegeAttributes::ENABLED) { "" } else { " disabled" };
             writeln!(f, "privilege {}{suffix}", privilege.name())?;
         }
-        match LEVELS
-            .iter()
-            .find(|(_, level)| *level == self.parts.integrity)
-        {
+        match LEVELS.iter().find(|(_, level)| *level == self.parts.integrity) {
             Some((name, _)) => writeln!(f, "integrity {name}")?,
             None => writeln!(f, "integrity {}", self.parts.integrity.0)?,
         }
-        if !self
-            .parts
-            .mandatory_policy
-            .contains(MandatoryPolicy::NO_WRITE_UP)
-        {
+        if !self.parts.mandatory_policy.contains(MandatoryPolicy::NO_WRITE_UP) {
             writeln!(f, "labels off")?;
         }
         for (key, sid) in [("owner", owner), ("primary-group", primary_group)] {
@@ -322,20 +253,14 @@ impl fmt::Display for Token {
             if restricting.sids.is_empty() {
                 writeln!(f, "restricting none")?;
             }
-            restricting
-                .sids
-                .iter()
-                .try_for_each(|sid| writeln!(f, "restricting {sid}"))?;
+            restricting.sids.iter().try_for_each(|sid| writeln!(f, "restricting {sid}"))?;
             if restricting.write_only {
                 writeln!(f, "write-restricted")?;
             }
         }
         if let Some(lowbox) = &self.parts.lowbox {
             writeln!(f, "package {}", lowbox.package)?;
-            lowbox
-                .capabilities
-                .iter()
-                .try_for_each(|group| writeln!(f, "capability {}", group.sid))?;
+            lowbox.capabilities.iter().try_for_each(|group| writeln!(f, "capability {}", group.sid))?;
             if lowbox.less_privileged {
                 writeln!(f, "less-privileged")?;
             }
@@ -371,11 +296,7 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(token.groups().len(), 2);
-        assert!(
-            token.groups()[1]
-                .attributes
-                .contains(GroupAttributes::USE_FOR_DENY_ONLY)
-        );
+        assert!(token.groups()[1].attributes.contains(GroupAttributes::USE_FOR_DENY_ONLY));
         assert!(token.has_privilege(Privilege::ChangeNotify));
         assert_eq!(token.restricting().unwrap().sids.len(), 1);
     }

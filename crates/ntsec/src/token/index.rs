@@ -50,36 +50,23 @@ impl TokenIndex {
             restricting: SidIndex::default(),
             lowbox: SidIndex::default(),
         };
-        if parts.user_deny_only {
-            &mut index.deny_only
-        } else {
-            &mut index.grants
-        }
-        .push(parts.user);
+        if parts.user_deny_only { &mut index.deny_only } else { &mut index.grants }.push(parts.user);
         for group in &parts.groups {
-            if group
-                .attributes
-                .contains(GroupAttributes::USE_FOR_DENY_ONLY)
-            {
+            if group.attributes.contains(GroupAttributes::USE_FOR_DENY_ONLY) {
                 index.deny_only.push(group.sid);
             } else if group.attributes.contains(GroupAttributes::ENABLED) {
                 index.grants.push(group.sid);
             }
         }
         if let Some(restricting) = &parts.restricting {
-            restricting
-                .sids
-                .iter()
-                .for_each(|sid| index.restricting.push(*sid));
+            restricting.sids.iter().for_each(|sid| index.restricting.push(*sid));
         }
         if let Some(lowbox) = &parts.lowbox {
             index.lowbox.push(lowbox.package);
             if !lowbox.less_privileged {
                 index.lowbox.push(well_known::ALL_APPLICATION_PACKAGES);
             }
-            index
-                .lowbox
-                .push(well_known::ALL_RESTRICTED_APPLICATION_PACKAGES);
+            index.lowbox.push(well_known::ALL_RESTRICTED_APPLICATION_PACKAGES);
             for capability in &lowbox.capabilities {
                 if capability.attributes.contains(GroupAttributes::ENABLED) {
                     index.lowbox.push(capability.sid);

@@ -83,9 +83,7 @@ impl IntegrityLevel {
 
     /// The level that a label's SID names: the last sub-authority, as the kernel compares it.
     pub fn from_sid(sid: &Sid) -> Option<IntegrityLevel> {
-        (sid.authority() == 16)
-            .then(|| sid.rid().map(IntegrityLevel))
-            .flatten()
+        (sid.authority() == 16).then(|| sid.rid().map(IntegrityLevel)).flatten()
     }
 }
 
@@ -194,10 +192,7 @@ impl Token {
 
     /// The primary group of objects that the caller creates: the user unless set.
     pub fn primary_group(&self) -> &Sid {
-        self.parts
-            .primary_group
-            .as_ref()
-            .unwrap_or(&self.parts.user)
+        self.parts.primary_group.as_ref().unwrap_or(&self.parts.user)
     }
 
     /// The DACL of objects that inherit none.
@@ -228,11 +223,7 @@ impl Token {
     /// The logon session's SID.
     pub fn logon_sid(&self) -> Option<&Sid> {
         let is_logon = |group: &&Group| group.attributes.contains(GroupAttributes::LOGON_ID);
-        self.parts
-            .groups
-            .iter()
-            .find(is_logon)
-            .map(|group| &group.sid)
+        self.parts.groups.iter().find(is_logon).map(|group| &group.sid)
     }
 }
 

@@ -5,10 +5,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
-#[allow(
-    missing_docs,
-    reason = "each name is the system's own: see Privilege::name"
-)]
+#[allow(missing_docs, reason = "each name is the system's own: see Privilege::name")]
 pub enum Privilege {
     CreateToken = 2,
     AssignPrimaryToken = 3,
@@ -61,10 +58,7 @@ bitflags::bitflags! {
 /// Every privilege with the name that `LookupPrivilegeName` gives.
 const NAMES: [(Privilege, &str); 35] = [
     (Privilege::CreateToken, "SeCreateTokenPrivilege"),
-    (
-        Privilege::AssignPrimaryToken,
-        "SeAssignPrimaryTokenPrivilege",
-    ),
+    (Privilege::AssignPrimaryToken, "SeAssignPrimaryTokenPrivilege"),
     (Privilege::LockMemory, "SeLockMemoryPrivilege"),
     (Privilege::IncreaseQuota, "SeIncreaseQuotaPrivilege"),
     (Privilege::MachineAccount, "SeMachineAccountPrivilege"),
@@ -74,14 +68,8 @@ const NAMES: [(Privilege, &str); 35] = [
     (Privilege::LoadDriver, "SeLoadDriverPrivilege"),
     (Privilege::SystemProfile, "SeSystemProfilePrivilege"),
     (Privilege::SystemTime, "SeSystemtimePrivilege"),
-    (
-        Privilege::ProfileSingleProcess,
-        "SeProfileSingleProcessPrivilege",
-    ),
-    (
-        Privilege::IncreaseBasePriority,
-        "SeIncreaseBasePriorityPrivilege",
-    ),
+    (Privilege::ProfileSingleProcess, "SeProfileSingleProcessPrivilege"),
+    (Privilege::IncreaseBasePriority, "SeIncreaseBasePriorityPrivilege"),
     (Privilege::CreatePagefile, "SeCreatePagefilePrivilege"),
     (Privilege::CreatePermanent, "SeCreatePermanentPrivilege"),
     (Privilege::Backup, "SeBackupPrivilege"),
@@ -98,24 +86,12 @@ const NAMES: [(Privilege, &str); 35] = [
     (Privilege::ManageVolume, "SeManageVolumePrivilege"),
     (Privilege::Impersonate, "SeImpersonatePrivilege"),
     (Privilege::CreateGlobal, "SeCreateGlobalPrivilege"),
-    (
-        Privilege::TrustedCredManAccess,
-        "SeTrustedCredManAccessPrivilege",
-    ),
+    (Privilege::TrustedCredManAccess, "SeTrustedCredManAccessPrivilege"),
     (Privilege::Relabel, "SeRelabelPrivilege"),
-    (
-        Privilege::IncreaseWorkingSet,
-        "SeIncreaseWorkingSetPrivilege",
-    ),
+    (Privilege::IncreaseWorkingSet, "SeIncreaseWorkingSetPrivilege"),
     (Privilege::TimeZone, "SeTimeZonePrivilege"),
-    (
-        Privilege::CreateSymbolicLink,
-        "SeCreateSymbolicLinkPrivilege",
-    ),
-    (
-        Privilege::DelegateSessionUserImpersonate,
-        "SeDelegateSessionUserImpersonatePrivilege",
-    ),
+    (Privilege::CreateSymbolicLink, "SeCreateSymbolicLinkPrivilege"),
+    (Privilege::DelegateSessionUserImpersonate, "SeDelegateSessionUserImpersonatePrivilege"),
 ];
 
 impl Privilege {
@@ -126,26 +102,17 @@ impl Privilege {
 
     /// The programmatic name, e.g. `SeChangeNotifyPrivilege`.
     pub fn name(self) -> &'static str {
-        NAMES
-            .iter()
-            .find(|(privilege, _)| *privilege == self)
-            .map_or("", |(_, name)| name)
+        NAMES.iter().find(|(privilege, _)| *privilege == self).map_or("", |(_, name)| name)
     }
 
     /// The privilege with this programmatic name, in any case.
     pub fn from_name(name: &str) -> Option<Privilege> {
-        NAMES
-            .iter()
-            .find(|(_, known)| known.eq_ignore_ascii_case(name))
-            .map(|(privilege, _)| *privilege)
+        NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(privilege, _)| *privilege)
     }
 
     /// The privilege with this LUID.
     pub fn from_luid(luid: u32) -> Option<Privilege> {
-        NAMES
-            .iter()
-            .find(|(privilege, _)| privilege.luid() == luid)
-            .map(|(privilege, _)| *privilege)
+        NAMES.iter().find(|(privilege, _)| privilege.luid() == luid).map(|(privilege, _)| *privilege)
     }
 }
 

@@ -65,30 +65,21 @@ impl Token {
         let lua = flags.contains(RestrictFlags::LUA_TOKEN);
         parts.user_deny_only |= restriction.deny_only.contains(&parts.user);
         for group in &mut parts.groups {
-            if restriction.deny_only.contains(&group.sid) || (lua && is_administrative(&group.sid))
-            {
-                let switches = GroupAttributes::ENABLED
-                    | GroupAttributes::ENABLED_BY_DEFAULT
-                    | GroupAttributes::OWNER;
-                group.attributes =
-                    (group.attributes - switches) | GroupAttributes::USE_FOR_DENY_ONLY;
+            if restriction.deny_only.contains(&group.sid) || (lua && is_administrative(&group.sid)) {
+                let switches = GroupAttributes::ENABLED | GroupAttributes::ENABLED_BY_DEFAULT | GroupAttributes::OWNER;
+                group.attributes = (group.attributes - switches) | GroupAttributes::USE_FOR_DENY_ONLY;
             }
         }
         parts.privileges.retain(|(privilege, _)| {
             !restriction.delete_privileges.contains(privilege)
                 && (!lua || LUA_PRIVILEGES.contains(privilege))
-                && (!flags.contains(RestrictFlags::DISABLE_MAX_PRIVILEGE)
-                    || *privilege == Privilege::ChangeNotify)
+                && (!flags.contains(RestrictFlags::DISABLE_MAX_PRIVILEGE) || *privilege == Privilege::ChangeNotify)
         });
         if lua {
             parts.integrity = parts.integrity.min(IntegrityLevel::MEDIUM);
         }
-        let lost_owner = |owner: &Sid| {
-            parts
-                .groups
-                .iter()
-                .any(|group| group.sid == *owner && is_deny_only(group.attributes))
-        };
+        let lost_owner =
+            |owner: &Sid| parts.groups.iter().any(|group| group.sid == *owner && is_deny_only(group.attributes));
         if parts.owner.as_ref().is_some_and(lost_owner) {
             parts.owner = None;
         }
@@ -107,9 +98,7 @@ fn restrict_list(parts: &mut TokenBuilder, restriction: &Restriction) {
             write_only: restriction.flags.contains(RestrictFlags::WRITE_RESTRICTED),
         },
         Some(mut before) => {
-            before
-                .sids
-                .retain(|sid| restriction.restricting.contains(sid));
+            before.sids.retain(|sid| restriction.restricting.contains(sid));
             before
         }
     });
@@ -134,10 +123,7 @@ mod tests {
 
     fn administrator() -> Token {
         Token::builder("S-1-5-21-1-2-3-500".parse().unwrap())
-            .group_with(
-                ADMINISTRATORS,
-                GroupAttributes::ORDINARY | GroupAttributes::OWNER,
-            )
+            .group_with(ADMINISTRATORS, GroupAttributes::ORDINARY | GroupAttributes::OWNER)
             .group(USERS)
             .owner(ADMINISTRATORS)
             .privilege(Privilege::ChangeNotify)
@@ -148,11 +134,7 @@ mod tests {
     }
 
     fn restriction(flags: RestrictFlags, restricting: &[Sid]) -> Restriction {
-        Restriction {
-            flags,
-            restricting: restricting.to_vec(),
-            ..Restriction::default()
-        }
+        Restriction { flags, restricting: restricting.to_vec(), ..Restriction::default() }
     }
 
     #[test]
@@ -181,27 +163,11 @@ mod tests {
 
     #[test]
     fn nested_lists_are_intersected_and_never_relaxed() {
-        let first =
-            administrator().restrict(&restriction(RestrictFlags::empty(), &[USERS, EVERYONE]));
-        let second = first.restrict(&restriction(
-            RestrictFlags::WRITE_RESTRICTED,
-            &[EVERYONE, ADMINISTRATORS],
-        ));
-        assert_eq!(
-            second.restricting(),
-            Some(&Restricting {
-                sids: vec![EVERYONE],
-                write_only: false
-            })
-        );
+        let first = administrator().restrict(&restriction(RestrictFlags::empty(), &[USERS, EVERYONE]));
+        let second = first.restrict(&restriction(RestrictFlags::WRITE_RESTRICTED, &[EVERYONE, ADMINISTRATORS]));
+        assert_eq!(second.restricting(), Some(&Restricting { sids: vec![EVERYONE], write_only: false }));
         let third = second.restrict(&restriction(RestrictFlags::empty(), &[USERS]));
-        assert_eq!(
-            third.restricting(),
-            Some(&Restricting {
-                sids: vec![],
-                write_only: false
-            })
-        );
+        assert_eq!(third.restricting(), Some(&Restricting { sids: vec![], write_only: false }));
         let unchanged = second.restrict(&restriction(RestrictFlags::empty(), &[]));
         assert_eq!(unchanged.restricting(), second.restricting());
     }

@@ -47,41 +47,17 @@ impl Volume {
     ///
     /// # Errors
     /// No such file, or a right that is not granted.
-    pub fn open(
-        &self,
-        token: &Token,
-        path: &str,
-        desired: AccessMask,
-        options: OpenOptions,
-    ) -> Result<Handle, Error> {
-        let last_link = if options.open_link {
-            LastLink::Stay
-        } else {
-            LastLink::Follow
-        };
+    pub fn open(&self, token: &Token, path: &str, desired: AccessMask, options: OpenOptions) -> Result<Handle, Error> {
+        let last_link = if options.open_link { LastLink::Stay } else { LastLink::Follow };
         let located = self.locate(Some(token), path, last_link)?;
         let (id, node) = self.existing(located.id, path)?;
         if !located.stream.is_empty() && node.stream(&located.stream).is_none() {
             return Err(super::lookup::not_found(path));
         }
         let granted = self
-            .granted(
-                token,
-                id,
-                Some(located.parent),
-                desired,
-                options.backup_intent,
-            )
-            .map_err(|missing| Error::AccessDenied {
-                operation: "opening",
-                path: path.to_owned(),
-                missing,
-            })?;
-        Ok(Handle {
-            id,
-            stream: located.stream,
-            granted,
-        })
+            .granted(token, id, Some(located.parent), desired, options.backup_intent)
+            .map_err(|missing| Error::AccessDenied { operation: "opening", path: path.to_owned(), missing })?;
+        Ok(Handle { id, stream: located.stream, granted })
     }
 
     /// The rights granted on `id`, reached through `parent`, or those that are missing.
@@ -104,10 +80,7 @@ impl Volume {
             return Err(named);
         };
         let mut beside = AccessMask::NONE;
-        if let Some(parent) = parent
-            .filter(|parent| *parent != id)
-            .and_then(|parent| self.check(token, parent))
-        {
+        if let Some(parent) = parent.filter(|parent| *parent != id).and_then(|parent| self.check(token, parent)) {
             // Whoever may list a directory may see the attributes of what is in it.
             if parent.allows(AccessMask::FILE_READ_DATA) {
                 beside |= AccessMask::FILE_READ_ATTRIBUTES;
@@ -124,14 +97,9 @@ impl Volume {
         }
         let rest = named - beside;
         if wants_maximum {
-            let most =
-                check.maximum() | (named - rest) | (beside - AccessMask::ACCESS_SYSTEM_SECURITY);
+            let most = check.maximum() | (named - rest) | (beside - AccessMask::ACCESS_SYSTEM_SECURITY);
             let missing = named - most;
-            return if missing.is_empty() && !most.is_empty() {
-                Ok(most)
-            } else {
-                Err(missing)
-            };
+            return if missing.is_empty() && !most.is_empty() { Ok(most) } else { Err(missing) };
         }
         if named.is_empty() || (!rest.is_empty() && !check.allows(rest)) {
             return Err(rest - check.maximum());
@@ -149,25 +117,16 @@ impl Volume {
         operation: &'static str,
         path: &str,
     ) -> Result<(), Error> {
-        self.granted(token, id, parent, desired, false)
-            .map(|_| ())
-            .map_err(|missing| Error::AccessDenied {
-                operation,
-                path: path.to_owned(),
-                missing,
-            })
+        self.granted(token, id, parent, desired, false).map(|_| ()).map_err(|missing| Error::AccessDenied {
+            operation,
+            path: path.to_owned(),
+            missing,
+        })
     }
 
     fn check<'a>(&'a self, token: &'a Token, id: FileId) -> Option<AccessCheck<'a>> {
         let node = self.nodes.get(&id)?;
-        let kind = if node.is_directory() {
-            ObjectType::Directory
-        } else {
-            ObjectType::File
-        };
-        Some(
-            AccessCheck::new(token, node.descriptor(), kind)
-                .with_write_reading(self.options.write_reading),
-        )
+        let kind = if node.is_directory() { ObjectType::Directory } else { ObjectType::File };
+        Some(AccessCheck::new(token, node.descriptor(), kind).with_write_reading(self.options.write_reading))
     }
 }

@@ -35,9 +35,7 @@ impl Volume {
     /// # Errors
     /// No such file; a bad name; a loop of links.
     pub fn find(&self, path: &str) -> Result<FileId, Error> {
-        self.locate(None, path, LastLink::Follow)?
-            .id
-            .ok_or_else(|| not_found(path))
+        self.locate(None, path, LastLink::Follow)?.id.ok_or_else(|| not_found(path))
     }
 
     /// As [`Volume::find`], but a link at the end is not followed.
@@ -45,40 +43,23 @@ impl Volume {
     /// # Errors
     /// As [`Volume::find`].
     pub fn find_link(&self, path: &str) -> Result<FileId, Error> {
-        self.locate(None, path, LastLink::Stay)?
-            .id
-            .ok_or_else(|| not_found(path))
+        self.locate(None, path, LastLink::Stay)?.id.ok_or_else(|| not_found(path))
     }
 
     /// Walks `path` as `token`, which needs SeChangeNotifyPrivilege or FILE_TRAVERSE on every directory it passes. Everything
     /// but the last component must exist.
-    pub(super) fn locate(
-        &self,
-        token: Option<&Token>,
-        path: &str,
-        last_link: LastLink,
-    ) -> Result<Located, Error> {
+    pub(super) fn locate(&self, token: Option<&Token>, path: &str, last_link: LastLink) -> Result<Located, Error> {
         let (path_of_file, stream) = split_stream(path);
         let mut pending = components(path_of_file);
         let mut trail = vec![Self::ROOT];
         let mut links = 0;
-        let mut located = Located {
-            parent: Self::ROOT,
-            name: String::new(),
-            id: Some(Self::ROOT),
-            stream,
-        };
+        let mut located = Located { parent: Self::ROOT, name: String::new(), id: Some(Self::ROOT), stream };
         while let Some(component) = pending.pop_front() {
             if component == ".." {
                 if trail.len() > 1 {
                     trail.pop();
                 }
-                located = Located {
-                    id: trail.last().copied(),
-                    name: String::new(),
-                    parent: Self::ROOT,
-                    ..located
-                };
+                located = Located { id: trail.last().copied(), name: String::new(), parent: Self::ROOT, ..located };
                 continue;
             }
             name::check(&component)?;
@@ -90,12 +71,7 @@ impl Volume {
                 if !is_last {
                     return Err(not_found(path));
                 }
-                return Ok(Located {
-                    parent: directory,
-                    name: component,
-                    id: None,
-                    ..located
-                });
+                return Ok(Located { parent: directory, name: component, id: None, ..located });
             };
             let node = self.nodes.get(&entry.id).ok_or_else(|| not_found(path))?;
             if let Some(reparse) = node.reparse()
@@ -103,36 +79,23 @@ impl Volume {
             {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(Error::TooManyLinks {
-                        path: path.to_owned(),
-                        limit: MAX_LINKS,
-                    });
+                    return Err(Error::TooManyLinks { path: path.to_owned(), limit: MAX_LINKS });
                 }
                 let (Reparse::Junction(target) | Reparse::Symlink(target)) = reparse;
-                let is_relative =
-                    matches!(reparse, Reparse::Symlink(_)) && !target.starts_with(['\\', '/']);
+                let is_relative = matches!(reparse, Reparse::Symlink(_)) && !target.starts_with(['\\', '/']);
                 if !is_relative {
                     trail.truncate(1);
                 }
                 let mut replaced = components(target);
                 replaced.append(&mut pending);
                 pending = replaced;
-                located = Located {
-                    id: trail.last().copied(),
-                    name: String::new(),
-                    ..located
-                };
+                located = Located { id: trail.last().copied(), name: String::new(), ..located };
                 continue;
             }
             if !is_last && !node.is_directory() {
                 return Err(not_found(path));
             }
-            located = Located {
-                parent: directory,
-                name: component,
-                id: Some(entry.id),
-                ..located
-            };
+            located = Located { parent: directory, name: component, id: Some(entry.id), ..located };
             trail.push(entry.id);
         }
         Ok(located)
@@ -140,59 +103,33 @@ impl Volume {
 
     /// The entry for a long or an 8.3 name, in any case.
     pub(super) fn entry(&self, directory: FileId, name: &str) -> Option<&Entry> {
-        let Kind::Directory {
-            entries,
-            short_names,
-        } = &self.nodes.get(&directory)?.kind
-        else {
+        let Kind::Directory { entries, short_names } = &self.nodes.get(&directory)?.kind else {
             return None;
         };
         let folded = Folded::new(name);
-        entries
-            .get(&folded)
-            .or_else(|| entries.get(short_names.get(&folded)?))
+        entries.get(&folded).or_else(|| entries.get(short_names.get(&folded)?))
     }
 
-    pub(super) fn existing(
-        &self,
-        id: Option<FileId>,
-        path: &str,
-    ) -> Result<(FileId, &Node), Error> {
-        id.and_then(|id| Some((id, self.nodes.get(&id)?)))
-            .ok_or_else(|| not_found(path))
+    pub(super) fn existing(&self, id: Option<FileId>, path: &str) -> Result<(FileId, &Node), Error> {
+        id.and_then(|id| Some((id, self.nodes.get(&id)?))).ok_or_else(|| not_found(path))
     }
 
-    fn may_traverse(
-        &self,
-        token: Option<&Token>,
-        directory: FileId,
-        path: &str,
-    ) -> Result<(), Error> {
+    fn may_traverse(&self, token: Option<&Token>, directory: FileId, path: &str) -> Result<(), Error> {
         match token {
-            Some(token) if !token.has_privilege(Privilege::ChangeNotify) => self.require(
-                token,
-                directory,
-                None,
-                AccessMask::FILE_EXECUTE,
-                "traversing",
-                path,
-            ),
+            Some(token) if !token.has_privilege(Privilege::ChangeNotify) => {
+                self.require(token, directory, None, AccessMask::FILE_EXECUTE, "traversing", path)
+            }
             _ => Ok(()),
         }
     }
 }
 
 pub(super) fn not_found(path: &str) -> Error {
-    Error::NotFound {
-        path: path.to_owned(),
-    }
+    Error::NotFound { path: path.to_owned() }
 }
 
 fn components(path: &str) -> VecDeque<String> {
-    path.split(['\\', '/'])
-        .filter(|part| !part.is_empty() && *part != ".")
-        .map(str::to_owned)
-        .collect()
+    path.split(['\\', '/']).filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
 }
 
 /// `file:stream` and `file:stream:$DATA`.

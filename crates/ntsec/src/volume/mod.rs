@@ -39,11 +39,7 @@ pub struct VolumeOptions {
 
 impl Default for VolumeOptions {
     fn default() -> Self {
-        VolumeOptions {
-            persistent_acls: true,
-            short_names: true,
-            write_reading: WriteReading::default(),
-        }
+        VolumeOptions { persistent_acls: true, short_names: true, write_reading: WriteReading::default() }
     }
 }
 
@@ -94,11 +90,7 @@ impl Node {
 
     /// What inheritance calls it.
     pub fn child_kind(&self) -> ChildKind {
-        if self.is_directory() {
-            ChildKind::Container
-        } else {
-            ChildKind::Leaf
-        }
+        if self.is_directory() { ChildKind::Container } else { ChildKind::Leaf }
     }
 
     /// Its descriptor.
@@ -135,18 +127,13 @@ impl Node {
             Kind::Directory { entries, .. } => Some(entries),
             Kind::File { .. } => None,
         };
-        entries
-            .into_iter()
-            .flatten()
-            .map(|(_, entry)| (entry.name.as_str(), entry.id))
+        entries.into_iter().flatten().map(|(_, entry)| (entry.name.as_str(), entry.id))
     }
 
     /// The 8.3 name that a directory has for an entry.
     pub fn short_name_of(&self, name: &str) -> Option<&str> {
         match &self.kind {
-            Kind::Directory { entries, .. } => {
-                entries.get(&Folded::new(name))?.short_name.as_deref()
-            }
+            Kind::Directory { entries, .. } => entries.get(&Folded::new(name))?.short_name.as_deref(),
             Kind::File { .. } => None,
         }
     }
@@ -166,17 +153,8 @@ impl Volume {
 
     /// An empty volume.
     pub fn new(root: SecurityDescriptor, options: VolumeOptions) -> Self {
-        let node = Node {
-            kind: directory(),
-            descriptor: root,
-            reparse: None,
-            links: Vec::new(),
-        };
-        Volume {
-            options,
-            nodes: BTreeMap::from([(Self::ROOT, node)]),
-            next_id: 64,
-        }
+        let node = Node { kind: directory(), descriptor: root, reparse: None, links: Vec::new() };
+        Volume { options, nodes: BTreeMap::from([(Self::ROOT, node)]), next_id: 64 }
     }
 
     /// What kind of volume it is.
@@ -206,9 +184,7 @@ impl Volume {
 
     /// Every file whose descriptor names a SID of ringfence's own.
     pub fn ringfence_residue(&self) -> impl Iterator<Item = FileId> {
-        self.nodes()
-            .filter(|(_, node)| node.descriptor.has_ringfence_residue())
-            .map(|(id, _)| id)
+        self.nodes().filter(|(_, node)| node.descriptor.has_ringfence_residue()).map(|(id, _)| id)
     }
 
     fn fresh_id(&mut self) -> FileId {
@@ -218,16 +194,11 @@ impl Volume {
 }
 
 fn directory() -> Kind {
-    Kind::Directory {
-        entries: BTreeMap::new(),
-        short_names: BTreeMap::new(),
-    }
+    Kind::Directory { entries: BTreeMap::new(), short_names: BTreeMap::new() }
 }
 
 fn file() -> Kind {
-    Kind::File {
-        streams: BTreeMap::from([(Folded::new(""), Vec::new())]),
-    }
+    Kind::File { streams: BTreeMap::from([(Folded::new(""), Vec::new())]) }
 }
 
 #[cfg(test)]

@@ -27,12 +27,7 @@ const MAX_LENGTH: usize = 255;
 
 /// Whether Windows' file systems take the name (<https://learn.microsoft.com/windows/win32/fileio/naming-a-file>).
 pub(super) fn check(name: &str) -> Result<(), Error> {
-    let bad = |reason| {
-        Err(Error::BadName {
-            name: name.to_owned(),
-            reason,
-        })
-    };
+    let bad = |reason| Err(Error::BadName { name: name.to_owned(), reason });
     if name.is_empty() {
         return bad("it is empty");
     }
@@ -59,19 +54,10 @@ pub(super) fn short_name<T>(
     let clean = |part: &str| -> String {
         part.chars()
             .filter(|c| !matches!(c, ' ' | '.'))
-            .map(|c| {
-                if c.is_ascii() && !"+,;=[]".contains(c) {
-                    c.to_ascii_uppercase()
-                } else {
-                    '_'
-                }
-            })
+            .map(|c| if c.is_ascii() && !"+,;=[]".contains(c) { c.to_ascii_uppercase() } else { '_' })
             .collect()
     };
-    let (stem, extension) = name
-        .rsplit_once('.')
-        .filter(|(stem, _)| !stem.is_empty())
-        .unwrap_or((name, ""));
+    let (stem, extension) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((name, ""));
     let (base, suffix) = (clean(stem), clean(extension));
     let fits = stem.len() <= 8 && extension.len() <= 3 && stem.eq_ignore_ascii_case(&base);
     if fits && extension.eq_ignore_ascii_case(&suffix) {

@@ -4,8 +4,7 @@ use super::access::OpenOptions;
 use super::{FileId, Volume};
 use crate::inherit::reinherit;
 use crate::{
-    AccessMask, AclState, Control, Error, GroupAttributes, ObjectType, Privilege,
-    SecurityDescriptor, Sid, Token,
+    AccessMask, AclState, Control, Error, GroupAttributes, ObjectType, Privilege, SecurityDescriptor, Sid, Token,
 };
 
 /// What a set that reaches down a tree did.
@@ -25,36 +24,20 @@ impl Volume {
     /// # Errors
     /// No such file; not allowed.
     pub fn security(&self, token: &Token, path: &str) -> Result<SecurityDescriptor, Error> {
-        let handle = self.open(
-            token,
-            path,
-            AccessMask::READ_CONTROL,
-            OpenOptions::default(),
-        )?;
+        let handle = self.open(token, path, AccessMask::READ_CONTROL, OpenOptions::default())?;
         let (_, node) = self.existing(Some(handle.id), path)?;
-        Ok(SecurityDescriptor {
-            sacl: AclState::Absent,
-            ..node.descriptor().clone()
-        })
+        Ok(SecurityDescriptor { sacl: AclState::Absent, ..node.descriptor().clone() })
     }
 
     /// Replaces the DACL of one object and of nothing below it, as `NtSetSecurityObject` does: needs WRITE_DAC.
     ///
     /// # Errors
     /// No such file; not allowed.
-    pub fn set_dacl(
-        &mut self,
-        token: &Token,
-        path: &str,
-        dacl: AclState,
-        protected: bool,
-    ) -> Result<FileId, Error> {
+    pub fn set_dacl(&mut self, token: &Token, path: &str, dacl: AclState, protected: bool) -> Result<FileId, Error> {
         let handle = self.open(token, path, AccessMask::WRITE_DAC, OpenOptions::default())?;
         if let Some(node) = self.nodes.get_mut(&handle.id) {
             node.descriptor.dacl = dacl;
-            node.descriptor
-                .control
-                .set(Control::DACL_PROTECTED, protected);
+            node.descriptor.control.set(Control::DACL_PROTECTED, protected);
         }
         Ok(handle.id)
     }
@@ -74,17 +57,11 @@ impl Volume {
         protected: bool,
     ) -> Result<Propagation, Error> {
         let id = self.set_dacl(token, path, dacl, protected)?;
-        let parent = self
-            .node(id)
-            .and_then(|node| node.links().first())
-            .map(|(parent, _)| *parent);
+        let parent = self.node(id).and_then(|node| node.links().first()).map(|(parent, _)| *parent);
         if let Some(parent) = parent {
             self.renew(id, parent);
         }
-        let mut report = Propagation {
-            changed: vec![id],
-            ..Propagation::default()
-        };
+        let mut report = Propagation { changed: vec![id], ..Propagation::default() };
         self.propagate(token, id, &mut report);
         Ok(report)
     }
@@ -106,17 +83,7 @@ impl Volume {
                 if node.descriptor().control.contains(Control::DACL_PROTECTED) {
                     continue;
                 }
-                if self
-                    .require(
-                        token,
-                        child,
-                        Some(parent),
-                        AccessMask::WRITE_DAC,
-                        "propagating",
-                        "",
-                    )
-                    .is_err()
-                {
+                if self.require(token, child, Some(parent), AccessMask::WRITE_DAC, "propagating", "").is_err() {
                     report.refused.push(child);
                     continue;
                 }
@@ -139,10 +106,7 @@ impl Volume {
         let handle = self.open(token, path, AccessMask::WRITE_OWNER, OpenOptions::default())?;
         let assignable = (owner == *token.user() && !token.is_user_deny_only())
             || token.groups().iter().any(|group| {
-                group.sid == owner
-                    && group
-                        .attributes
-                        .contains(GroupAttributes::OWNER | GroupAttributes::ENABLED)
+                group.sid == owner && group.attributes.contains(GroupAttributes::OWNER | GroupAttributes::ENABLED)
             });
         if !assignable && !token.has_privilege(Privilege::Restore) {
             return Err(Error::Unsupported {

@@ -1,8 +1,8 @@
 //! Deterministic random descriptors, tokens and masks for the differential and fuzz tests.
 
 use ringfence_ntsec::{
-    AccessMask, Ace, AceFlags, AceKind, Acl, AclState, GroupAttributes, Guid, ObjectTypes,
-    Privilege, SecurityDescriptor, Sid, Token, TokenBuilder, well_known,
+    AccessMask, Ace, AceFlags, AceKind, Acl, AclState, GroupAttributes, Guid, ObjectTypes, Privilege,
+    SecurityDescriptor, Sid, Token, TokenBuilder, well_known,
 };
 
 /// SplitMix64: good enough to choose cases, and the same on every machine.
@@ -73,11 +73,7 @@ pub(crate) struct Shape {
 
 pub(crate) fn ace(rng: &mut Rng, pool: &[Sid], shape: Shape) -> Ace {
     let owner_rights = shape.owner_rights && rng.one_in(6);
-    let sid = if owner_rights {
-        well_known::OWNER_RIGHTS
-    } else {
-        *rng.choose(pool)
-    };
+    let sid = if owner_rights { well_known::OWNER_RIGHTS } else { *rng.choose(pool) };
     let denies = rng.one_in(3);
     let mut flags = AceFlags::empty();
     if rng.one_in(6) {
@@ -86,21 +82,10 @@ pub(crate) fn ace(rng: &mut Rng, pool: &[Sid], shape: Shape) -> Ace {
     if rng.one_in(10) {
         flags |= AceFlags::INHERIT_ONLY;
     }
-    let mut ace = if denies {
-        Ace::deny(sid, mask(rng), flags)
-    } else {
-        Ace::allow(sid, mask(rng), flags)
-    };
+    let mut ace = if denies { Ace::deny(sid, mask(rng), flags) } else { Ace::allow(sid, mask(rng), flags) };
     if shape.object_aces && rng.one_in(8) {
-        ace.kind = if denies {
-            AceKind::DeniedObject
-        } else {
-            AceKind::AllowedObject
-        };
-        ace.objects = ObjectTypes {
-            object: Some(Guid([rng.below(3) as u8; 16])),
-            inherited: None,
-        };
+        ace.kind = if denies { AceKind::DeniedObject } else { AceKind::AllowedObject };
+        ace.objects = ObjectTypes { object: Some(Guid([rng.below(3) as u8; 16])), inherited: None };
     }
     ace
 }
@@ -110,8 +95,7 @@ pub(crate) fn descriptor(rng: &mut Rng, pool: &[Sid], shape: Shape) -> SecurityD
     if shape.deny_in_front {
         aces.sort_by_key(|ace| !ace.kind.is_deny());
     }
-    let mut descriptor =
-        SecurityDescriptor::new(*rng.choose(pool), *rng.choose(pool), Acl::from_aces(aces));
+    let mut descriptor = SecurityDescriptor::new(*rng.choose(pool), *rng.choose(pool), Acl::from_aces(aces));
     if rng.one_in(40) {
         descriptor.dacl = AclState::Null;
     }
@@ -134,10 +118,7 @@ pub(crate) fn token_parts(rng: &mut Rng, pool: &[Sid]) -> TokenBuilder {
 /// As [`token_parts`], with groups that are disabled or count for denials only.
 pub(crate) fn token_with_odd_groups(rng: &mut Rng, pool: &[Sid]) -> TokenBuilder {
     let mut builder = token_parts(rng, pool);
-    for attributes in [
-        GroupAttributes::USE_FOR_DENY_ONLY,
-        GroupAttributes::MANDATORY,
-    ] {
+    for attributes in [GroupAttributes::USE_FOR_DENY_ONLY, GroupAttributes::MANDATORY] {
         if rng.one_in(2) {
             builder = builder.group_with(*rng.choose(pool), attributes);
         }
@@ -147,8 +128,5 @@ pub(crate) fn token_with_odd_groups(rng: &mut Rng, pool: &[Sid]) -> TokenBuilder
 
 /// The number in the environment variable, or the default: long runs are asked for, not the rule.
 pub(crate) fn amount(variable: &str, default: usize) -> usize {
-    std::env::var(variable)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -5,18 +5,16 @@ use std::io;
 use std::ptr;
 
 use ringfence_ntsec::{
-    AccessMask, Group, GroupAttributes, IntegrityLevel, MandatoryPolicy, ObjectType, Privilege,
-    PrivilegeAttributes, SecurityDescriptor, Sid, Token,
+    AccessMask, Group, GroupAttributes, IntegrityLevel, MandatoryPolicy, ObjectType, Privilege, PrivilegeAttributes,
+    SecurityDescriptor, Sid, Token,
 };
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Security::{
-    AccessCheck, CreateRestrictedToken, DuplicateTokenEx, GENERIC_MAPPING, GetLengthSid,
-    GetTokenInformation, IsTokenRestricted, LUID_AND_ATTRIBUTES, PRIVILEGE_SET, PSID,
-    SID_AND_ATTRIBUTES, SecurityImpersonation, TOKEN_ALL_ACCESS, TOKEN_GROUPS,
-    TOKEN_INFORMATION_CLASS, TOKEN_MANDATORY_LABEL, TOKEN_MANDATORY_POLICY, TOKEN_OWNER,
-    TOKEN_PRIMARY_GROUP, TOKEN_PRIVILEGES, TOKEN_USER, TokenGroups, TokenImpersonation,
-    TokenIntegrityLevel, TokenMandatoryPolicy, TokenOwner, TokenPrimary, TokenPrimaryGroup,
-    TokenPrivileges, TokenUser,
+    AccessCheck, CreateRestrictedToken, DuplicateTokenEx, GENERIC_MAPPING, GetLengthSid, GetTokenInformation,
+    IsTokenRestricted, LUID_AND_ATTRIBUTES, PRIVILEGE_SET, PSID, SID_AND_ATTRIBUTES, SecurityImpersonation,
+    TOKEN_ALL_ACCESS, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_MANDATORY_LABEL, TOKEN_MANDATORY_POLICY,
+    TOKEN_OWNER, TOKEN_PRIMARY_GROUP, TOKEN_PRIVILEGES, TOKEN_USER, TokenGroups, TokenImpersonation,
+    TokenIntegrityLevel, TokenMandatoryPolicy, TokenOwner, TokenPrimary, TokenPrimaryGroup, TokenPrivileges, TokenUser,
 };
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleA, GetProcAddress};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
@@ -63,31 +61,16 @@ impl RealToken {
         let mut handle = ptr::null_mut();
         // SAFETY: the source handle is open, the out pointer is valid, the attributes may be null.
         check(unsafe {
-            DuplicateTokenEx(
-                self.0,
-                TOKEN_ALL_ACCESS,
-                ptr::null(),
-                SecurityImpersonation,
-                kind,
-                &mut handle,
-            )
+            DuplicateTokenEx(self.0, TOKEN_ALL_ACCESS, ptr::null(), SecurityImpersonation, kind, &mut handle)
         })?;
         Ok(RealToken(handle))
     }
 
     /// `CreateRestrictedToken`.
-    pub(crate) fn restrict(
-        &self,
-        flags: u32,
-        deny_only: &[Sid],
-        restricting: &[Sid],
-    ) -> io::Result<RealToken> {
+    pub(crate) fn restrict(&self, flags: u32, deny_only: &[Sid], restricting: &[Sid]) -> io::Result<RealToken> {
         let bytes = |sids: &[Sid]| sids.iter().map(Sid::to_bytes).collect::<Vec<_>>();
         let entries = |sids: &[Vec<u8>]| {
-            let entry = |sid: &Vec<u8>| SID_AND_ATTRIBUTES {
-                Sid: sid.as_ptr() as PSID,
-                Attributes: 0,
-            };
+            let entry = |sid: &Vec<u8>| SID_AND_ATTRIBUTES { Sid: sid.as_ptr() as PSID, Attributes: 0 };
             sids.iter().map(entry).collect::<Vec<_>>()
         };
         let (deny_bytes, restricting_bytes) = (bytes(deny_only), bytes(restricting));
@@ -123,9 +106,7 @@ impl RealToken {
             unsafe { (sid_at((*user).User.Sid), (*user).User.Attributes) }
         })?;
         let mut builder = Token::builder(user);
-        if GroupAttributes::from_bits_retain(attributes)
-            .contains(GroupAttributes::USE_FOR_DENY_ONLY)
-        {
+        if GroupAttributes::from_bits_retain(attributes).contains(GroupAttributes::USE_FOR_DENY_ONLY) {
             builder = builder.user_deny_only();
         }
         let groups = self.read(TokenGroups, |groups: *const TOKEN_GROUPS| {
@@ -137,18 +118,12 @@ impl RealToken {
             let group = |entry: &SID_AND_ATTRIBUTES| {
                 // SAFETY: as above.
                 let sid = unsafe { sid_at(entry.Sid) };
-                Group {
-                    sid,
-                    attributes: GroupAttributes::from_bits_retain(entry.Attributes),
-                }
+                Group { sid, attributes: GroupAttributes::from_bits_retain(entry.Attributes) }
             };
             entries.iter().map(group).collect::<Vec<_>>()
         })?;
         // The integrity level is listed among the groups and is none.
-        for group in groups
-            .iter()
-            .filter(|group| !group.attributes.contains(GroupAttributes::INTEGRITY))
-        {
+        for group in groups.iter().filter(|group| !group.attributes.contains(GroupAttributes::INTEGRITY)) {
             builder = builder.group_with(group.sid, group.attributes);
         }
         let privileges = self.read(TokenPrivileges, |privileges: *const TOKEN_PRIVILEGES| {
@@ -157,46 +132,30 @@ impl RealToken {
                 let first = (&raw const (*privileges).Privileges).cast::<LUID_AND_ATTRIBUTES>();
                 std::slice::from_raw_parts(first, (*privileges).PrivilegeCount as usize)
             };
-            entries
-                .iter()
-                .map(|entry| (entry.Luid.LowPart, entry.Attributes))
-                .collect::<Vec<_>>()
+            entries.iter().map(|entry| (entry.Luid.LowPart, entry.Attributes)).collect::<Vec<_>>()
         })?;
         for (luid, attributes) in privileges {
             if let Some(privilege) = Privilege::from_luid(luid) {
-                builder = builder.privilege_with(
-                    privilege,
-                    PrivilegeAttributes::from_bits_truncate(attributes),
-                );
+                builder = builder.privilege_with(privilege, PrivilegeAttributes::from_bits_truncate(attributes));
             }
         }
         builder = builder.owner(self.read(TokenOwner, |owner: *const TOKEN_OWNER| {
             // SAFETY: as above.
             unsafe { sid_at((*owner).Owner) }
         })?);
-        builder = builder.primary_group(self.read(
-            TokenPrimaryGroup,
-            |group: *const TOKEN_PRIMARY_GROUP| {
-                // SAFETY: as above.
-                unsafe { sid_at((*group).PrimaryGroup) }
-            },
-        )?);
-        let label = self.read(
-            TokenIntegrityLevel,
-            |label: *const TOKEN_MANDATORY_LABEL| {
-                // SAFETY: as above.
-                unsafe { sid_at((*label).Label.Sid) }
-            },
-        )?;
-        builder =
-            builder.integrity(IntegrityLevel::from_sid(&label).unwrap_or(IntegrityLevel::MEDIUM));
-        let policy = self.read(
-            TokenMandatoryPolicy,
-            |policy: *const TOKEN_MANDATORY_POLICY| {
-                // SAFETY: as above.
-                unsafe { (*policy).Policy }
-            },
-        );
+        builder = builder.primary_group(self.read(TokenPrimaryGroup, |group: *const TOKEN_PRIMARY_GROUP| {
+            // SAFETY: as above.
+            unsafe { sid_at((*group).PrimaryGroup) }
+        })?);
+        let label = self.read(TokenIntegrityLevel, |label: *const TOKEN_MANDATORY_LABEL| {
+            // SAFETY: as above.
+            unsafe { sid_at((*label).Label.Sid) }
+        })?;
+        builder = builder.integrity(IntegrityLevel::from_sid(&label).unwrap_or(IntegrityLevel::MEDIUM));
+        let policy = self.read(TokenMandatoryPolicy, |policy: *const TOKEN_MANDATORY_POLICY| {
+            // SAFETY: as above.
+            unsafe { (*policy).Policy }
+        });
         if let Ok(policy) = policy {
             builder = builder.mandatory_policy(MandatoryPolicy::from_bits_retain(policy));
         }
@@ -236,34 +195,18 @@ impl RealToken {
                 &mut status,
             )
         })?;
-        Ok(if status == 0 {
-            AccessMask::NONE
-        } else {
-            AccessMask(granted)
-        })
+        Ok(if status == 0 { AccessMask::NONE } else { AccessMask(granted) })
     }
 
     /// Hands the structure that the system fills for `class`, aligned and alive for the call, to `take`.
-    fn read<T, R>(
-        &self,
-        class: TOKEN_INFORMATION_CLASS,
-        take: impl FnOnce(*const T) -> R,
-    ) -> io::Result<R> {
+    fn read<T, R>(&self, class: TOKEN_INFORMATION_CLASS, take: impl FnOnce(*const T) -> R) -> io::Result<R> {
         let mut needed = 0;
         // SAFETY: a null buffer of length zero asks for the size.
         unsafe { GetTokenInformation(self.0, class, ptr::null_mut(), 0, &mut needed) };
         let mut buffer = vec![0_u64; (needed as usize).max(size_of::<T>()).div_ceil(8)];
         let length = (buffer.len() * 8) as u32;
         // SAFETY: the buffer has the length given.
-        check(unsafe {
-            GetTokenInformation(
-                self.0,
-                class,
-                buffer.as_mut_ptr().cast(),
-                length,
-                &mut needed,
-            )
-        })?;
+        check(unsafe { GetTokenInformation(self.0, class, buffer.as_mut_ptr().cast(), length, &mut needed) })?;
         Ok(take(buffer.as_ptr().cast()))
     }
 }
@@ -288,9 +231,5 @@ unsafe fn sid_at(sid: PSID) -> Sid {
 }
 
 fn check(result: i32) -> io::Result<()> {
-    if result == 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -4,19 +4,11 @@ use super::*;
 use crate::path::PathKey;
 
 fn linux() -> Anchors {
-    Anchors {
-        workspace: "/home/me/project".into(),
-        home: Some("/home/me".into()),
-        system: System::Linux,
-    }
+    Anchors { workspace: "/home/me/project".into(), home: Some("/home/me".into()), system: System::Linux }
 }
 
 fn windows() -> Anchors {
-    Anchors {
-        workspace: "C:\\Users\\Me\\project".into(),
-        home: Some("C:\\Users\\Me".into()),
-        system: System::Windows,
-    }
+    Anchors { workspace: "C:\\Users\\Me\\project".into(), home: Some("C:\\Users\\Me".into()), system: System::Windows }
 }
 
 #[test]
@@ -24,24 +16,14 @@ fn written_paths_become_absolute_or_are_refused() {
     use PathRole::{Granted, Named};
     let cases = [
         (linux(), ".", Granted, Ok("/home/me/project")),
-        (
-            linux(),
-            "./src//gen/",
-            Granted,
-            Ok("/home/me/project/src/gen"),
-        ),
+        (linux(), "./src//gen/", Granted, Ok("/home/me/project/src/gen")),
         (linux(), "~", Named, Ok("/home/me")),
         (linux(), "~/.cache/x", Granted, Ok("/home/me/.cache/x")),
         (linux(), "/opt/x/", Granted, Ok("/opt/x")),
         (linux(), "/", Granted, Ok("/")),
         (linux(), "..", Named, Ok("/home/me")),
         (linux(), "../../../../x", Named, Ok("/x")),
-        (
-            linux(),
-            "app/[id]",
-            Granted,
-            Ok("/home/me/project/app/[id]"),
-        ),
+        (linux(), "app/[id]", Granted, Ok("/home/me/project/app/[id]")),
         (linux(), "../..", Granted, Err("path-escape")),
         (linux(), "./../x", Granted, Err("path-escape")),
         (linux(), "~/../x", Granted, Err("path-escape")),
@@ -60,33 +42,13 @@ fn written_paths_become_absolute_or_are_refused() {
         (linux(), "\\\\server\\share", Granted, Err("path-foreign")),
         (linux(), "src\\gen", Granted, Err("path-backslash")),
         (windows(), ".", Granted, Ok("C:\\Users\\Me\\project")),
-        (
-            windows(),
-            "src/gen\\x",
-            Granted,
-            Ok("C:\\Users\\Me\\project\\src\\gen\\x"),
-        ),
-        (
-            windows(),
-            "~/AppData/Local/x",
-            Granted,
-            Ok("C:\\Users\\Me\\AppData\\Local\\x"),
-        ),
+        (windows(), "src/gen\\x", Granted, Ok("C:\\Users\\Me\\project\\src\\gen\\x")),
+        (windows(), "~/AppData/Local/x", Granted, Ok("C:\\Users\\Me\\AppData\\Local\\x")),
         (windows(), "~\\x", Granted, Ok("C:\\Users\\Me\\x")),
         (windows(), "d:/work", Granted, Ok("D:\\work")),
         (windows(), "\\\\?\\D:\\work", Granted, Ok("D:\\work")),
-        (
-            windows(),
-            "\\\\server\\share\\x",
-            Granted,
-            Ok("\\\\server\\share\\x"),
-        ),
-        (
-            windows(),
-            "\\\\?\\UNC\\server\\share\\x",
-            Granted,
-            Ok("\\\\server\\share\\x"),
-        ),
+        (windows(), "\\\\server\\share\\x", Granted, Ok("\\\\server\\share\\x")),
+        (windows(), "\\\\?\\UNC\\server\\share\\x", Granted, Ok("\\\\server\\share\\x")),
         (windows(), "/", Granted, Ok("\\")),
         (windows(), "..\\x", Granted, Err("path-escape")),
         (windows(), "%TEMP%\\x", Granted, Err("path-variable")),
@@ -104,39 +66,21 @@ fn written_paths_become_absolute_or_are_refused() {
     ];
     for (anchors, text, role, expected) in cases {
         let got = anchors.resolve(text, role);
-        let got = got
-            .as_ref()
-            .map(|path| path.to_str().unwrap())
-            .map_err(PathError::code);
+        let got = got.as_ref().map(|path| path.to_str().unwrap()).map_err(PathError::code);
         assert_eq!(got, expected, "{text:?} {role:?}");
     }
 }
 
 #[test]
 fn anchors_are_normal_or_refused() {
-    let with = |workspace: &str| {
-        Anchors {
-            workspace: workspace.into(),
-            ..linux()
-        }
-        .normal()
-    };
+    let with = |workspace: &str| Anchors { workspace: workspace.into(), ..linux() }.normal();
     assert_eq!(with("/a/./b/../c/").unwrap().workspace, Path::new("/a/c"));
     assert!(with("a").is_err());
     assert!(with("/a\nb").is_err());
-    let verbatim = Anchors {
-        workspace: "\\\\?\\c:\\x".into(),
-        ..windows()
-    };
+    let verbatim = Anchors { workspace: "\\\\?\\c:\\x".into(), ..windows() };
     assert_eq!(verbatim.normal().unwrap().workspace, Path::new("C:\\x"));
-    let no_home = Anchors {
-        home: None,
-        ..linux()
-    };
-    assert_eq!(
-        no_home.resolve("~/x", PathRole::Named),
-        Err(PathError::NoHome)
-    );
+    let no_home = Anchors { home: None, ..linux() };
+    assert_eq!(no_home.resolve("~/x", PathRole::Named), Err(PathError::NoHome));
 }
 
 proptest! {

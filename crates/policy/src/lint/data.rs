@@ -130,17 +130,8 @@ pub(super) const STARTUP: &[&str] = &[
 ];
 
 /// Parts of the names of variables that hold secrets.
-pub(super) const SECRET_NAME_PARTS: &[&str] = &[
-    "TOKEN",
-    "SECRET",
-    "PASSWORD",
-    "PASSWD",
-    "APIKEY",
-    "API_KEY",
-    "ACCESS_KEY",
-    "PRIVATE_KEY",
-    "CREDENTIAL",
-];
+pub(super) const SECRET_NAME_PARTS: &[&str] =
+    &["TOKEN", "SECRET", "PASSWORD", "PASSWD", "APIKEY", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY", "CREDENTIAL"];
 
 /// Variables that hold a secret, or the way to one, without saying so, and samples that a prefix may catch.
 pub(super) const SECRET_VARIABLES: &[&str] = &[

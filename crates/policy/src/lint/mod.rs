@@ -52,12 +52,7 @@ struct Lints(Vec<Lint>);
 
 impl Lints {
     fn add(&mut self, code: &'static str, origin: &Origin, message: String, advice: &str) {
-        self.0.push(Lint {
-            code,
-            origin: Some(origin.clone()),
-            message,
-            advice: advice.to_owned(),
-        });
+        self.0.push(Lint { code, origin: Some(origin.clone()), message, advice: advice.to_owned() });
     }
 }
 
@@ -65,18 +60,14 @@ fn lint_secrets(policy: &Policy, anchors: &Anchors, files: &FileRules<'_>, lints
     if policy.network.mode.value == NetworkMode::Off {
         return;
     }
-    let readable: Vec<PathBuf> = secret_locations(anchors)
-        .into_iter()
-        .filter(|path| files.read(path).verdict == Verdict::Allow)
-        .collect();
+    let readable: Vec<PathBuf> =
+        secret_locations(anchors).into_iter().filter(|path| files.read(path).verdict == Verdict::Allow).collect();
     let Some(first) = readable.first() else {
         return;
     };
     let origin = match &policy.filesystem.read {
         ReadScope::Host(origin) => origin,
-        ReadScope::Roots(roots) => roots
-            .first()
-            .map_or(&policy.network.mode.origin, |rule| &rule.origin),
+        ReadScope::Roots(roots) => roots.first().map_or(&policy.network.mode.origin, |rule| &rule.origin),
     };
     let message = format!(
         "{} places of secrets, such as {}, are readable while the network is \"{}\"",
@@ -84,12 +75,7 @@ fn lint_secrets(policy: &Policy, anchors: &Anchors, files: &FileRules<'_>, lints
         first.display(),
         policy.network.mode.value
     );
-    lints.add(
-        "secrets-readable",
-        origin,
-        message,
-        "add \"@secrets\" to `filesystem.hide`",
-    );
+    lints.add("secrets-readable", origin, message, "add \"@secrets\" to `filesystem.hide`");
 }
 
 fn lint_write_roots(policy: &Policy, anchors: &Anchors, files: &FileRules<'_>, lints: &mut Lints) {
@@ -104,39 +90,19 @@ fn lint_write_roots(policy: &Policy, anchors: &Anchors, files: &FileRules<'_>, l
         let shown = rule.value.display();
         if let Some(reason) = refused_write_root(&rule.value, anchors) {
             let message = format!("the write root {shown} is too wide: {reason}");
-            lints.add(
-                "write-root-too-wide",
-                &rule.origin,
-                message,
-                "name the project's directory",
-            );
+            lints.add("write-root-too-wide", &rule.origin, message, "name the project's directory");
         }
         let Some(key) = PathKey::new(&rule.value, system) else {
             continue;
         };
         if files.write(&rule.value).reason == Reason::Hidden {
             let message = format!("the write root {shown} is hidden, which wins");
-            lints.add(
-                "write-root-hidden",
-                &rule.origin,
-                message,
-                "remove it from `write` or from `hide`",
-            );
+            lints.add("write-root-hidden", &rule.origin, message, "remove it from `write` or from `hide`");
         }
-        if let Some((place, _)) = startup
-            .iter()
-            .find(|(_, place)| place.is_in(&key) || key.is_in(place))
-        {
-            let message = format!(
-                "the write root {shown} covers {}, which runs outside the sandbox later",
-                place.display()
-            );
-            lints.add(
-                "write-root-startup",
-                &rule.origin,
-                message,
-                "name a narrower directory, or protect that place",
-            );
+        if let Some((place, _)) = startup.iter().find(|(_, place)| place.is_in(&key) || key.is_in(place)) {
+            let message =
+                format!("the write root {shown} covers {}, which runs outside the sandbox later", place.display());
+            lints.add("write-root-startup", &rule.origin, message, "name a narrower directory, or protect that place");
         }
     }
 }
@@ -155,15 +121,8 @@ fn lint_protect(policy: &Policy, lints: &mut Lints) {
     if let Some(root) = files.write.first()
         && !files.protect.iter().any(|rule| rule.value == Protect::Git)
     {
-        let message =
-            "hooks and configuration of Git repositories are writable, and git runs them later"
-                .to_owned();
-        lints.add(
-            "protect-git-missing",
-            &root.origin,
-            message,
-            "add \"@git\" to `filesystem.protect`",
-        );
+        let message = "hooks and configuration of Git repositories are writable, and git runs them later".to_owned();
+        lints.add("protect-git-missing", &root.origin, message, "add \"@git\" to `filesystem.protect`");
     }
     for rule in &files.protect {
         let Protect::Path(path) = &rule.value else {
@@ -173,31 +132,17 @@ fn lint_protect(policy: &Policy, lints: &mut Lints) {
             continue;
         };
         let shown = path.display();
-        let Some(root) = roots
-            .covering(&key)
-            .and_then(|number| files.write.get(number))
-        else {
+        let Some(root) = roots.covering(&key).and_then(|number| files.write.get(number)) else {
             let message = format!("{shown} lies in no write root, so protecting it has no effect");
-            lints.add(
-                "protect-idle",
-                &rule.origin,
-                message,
-                "remove it, or check the path",
-            );
+            lints.add("protect-idle", &rule.origin, message, "remove it, or check the path");
             continue;
         };
         let Some(root_key) = PathKey::new(&root.value, system) else {
             continue;
         };
         if key == root_key {
-            let message =
-                format!("the write root {shown} is itself protected, so nothing in it is writable");
-            lints.add(
-                "protect-write-root",
-                &rule.origin,
-                message,
-                "remove it from `write` or from `protect`",
-            );
+            let message = format!("the write root {shown} is itself protected, so nothing in it is writable");
+            lints.add("protect-write-root", &rule.origin, message, "remove it from `write` or from `protect`");
         } else if key.components().count() > root_key.components().count() + 1
             && protected.strictly_covering(&key).is_none()
         {
@@ -214,17 +159,9 @@ fn lint_protect(policy: &Policy, lints: &mut Lints) {
     }
 }
 
-fn lint_hide_and_read(
-    policy: &Policy,
-    anchors: &Anchors,
-    files: &FileRules<'_>,
-    lints: &mut Lints,
-) {
+fn lint_hide_and_read(policy: &Policy, anchors: &Anchors, files: &FileRules<'_>, lints: &mut Lints) {
     let system = policy.anchors.system;
-    let roots = TreeIndex::of(
-        policy.filesystem.write.iter().map(|rule| &rule.value),
-        system,
-    );
+    let roots = TreeIndex::of(policy.filesystem.write.iter().map(|rule| &rule.value), system);
     let workspace = PathKey::new(&anchors.workspace, system);
     for rule in &policy.filesystem.hide {
         let Hide::Path(path) = &rule.value else {
@@ -233,46 +170,23 @@ fn lint_hide_and_read(
         let Some(key) = PathKey::new(path, system) else {
             continue;
         };
-        if workspace
-            .as_ref()
-            .is_some_and(|workspace| workspace.is_in(&key))
-        {
-            let message = format!(
-                "{} contains the workspace, so the command sees nothing of it",
-                path.display()
-            );
-            lints.add(
-                "hide-workspace",
-                &rule.origin,
-                message,
-                "hide what is secret in it instead",
-            );
+        if workspace.as_ref().is_some_and(|workspace| workspace.is_in(&key)) {
+            let message = format!("{} contains the workspace, so the command sees nothing of it", path.display());
+            lints.add("hide-workspace", &rule.origin, message, "hide what is secret in it instead");
         } else if roots.strictly_covering(&key).is_some() {
             let message = format!(
                 "{} is hidden inside a write root: the command cannot read it, but it can see and replace what surrounds it",
                 path.display()
             );
-            lints.add(
-                "hide-in-write-root",
-                &rule.origin,
-                message,
-                "keep what is secret outside of every write root",
-            );
+            lints.add("hide-in-write-root", &rule.origin, message, "keep what is secret outside of every write root");
         }
     }
     if let ReadScope::Roots(list) = &policy.filesystem.read
         && files.read(&anchors.workspace).reason == Reason::OutsideReadRoots
     {
-        let origin = list
-            .first()
-            .map_or(&policy.enforcement.require.origin, |rule| &rule.origin);
+        let origin = list.first().map_or(&policy.enforcement.require.origin, |rule| &rule.origin);
         let message = "the workspace itself is not readable".to_owned();
-        lints.add(
-            "workspace-unreadable",
-            origin,
-            message,
-            "add \".\" to `filesystem.read`",
-        );
+        lints.add("workspace-unreadable", origin, message, "add \".\" to `filesystem.read`");
     }
 }
 
@@ -282,31 +196,15 @@ fn lint_environment(policy: &Policy, lints: &mut Lints) {
         let caught = match &rule.value {
             VariablePattern::Prefix(prefix) if prefix.is_empty() => {
                 let message = "`*` passes every variable, tokens included".to_owned();
-                lints.add(
-                    "pass-everything",
-                    &rule.origin,
-                    message,
-                    "list the variables that are needed",
-                );
+                lints.add("pass-everything", &rule.origin, message, "list the variables that are needed");
                 continue;
             }
             VariablePattern::Exact(name) if looks_secret(name) => Some(name.as_str()),
-            pattern => SECRET_VARIABLES
-                .iter()
-                .copied()
-                .find(|name| pattern.matches_on(name.as_bytes(), system)),
+            pattern => SECRET_VARIABLES.iter().copied().find(|name| pattern.matches_on(name.as_bytes(), system)),
         };
         if let Some(name) = caught {
-            let message = format!(
-                "`{}` passes {name}, which holds a secret or leads to one",
-                rule.value
-            );
-            lints.add(
-                "pass-secret",
-                &rule.origin,
-                message,
-                "remove it, or list the harmless names",
-            );
+            let message = format!("`{}` passes {name}, which holds a secret or leads to one", rule.value);
+            lints.add("pass-secret", &rule.origin, message, "remove it, or list the harmless names");
         }
     }
     for (name, rule) in &policy.environment.set {
@@ -332,35 +230,16 @@ fn lint_enforcement(policy: &Policy, lints: &mut Lints) {
     if enforcement.require.value == Require::Advisory {
         let message = "every rule may rest on the command's good will".to_owned();
         let advice = "set `require = \"kernel\"` and accept single rules with `accept_degraded`";
-        lints.add(
-            "require-advisory",
-            &enforcement.require.origin,
-            message,
-            advice,
-        );
+        lints.add("require-advisory", &enforcement.require.origin, message, advice);
     }
     for rule in &enforcement.accept_degraded {
-        if matches!(
-            rule.value,
-            RuleId::FilesystemWrite | RuleId::Network | RuleId::ProcessTree
-        ) {
+        if matches!(rule.value, RuleId::FilesystemWrite | RuleId::Network | RuleId::ProcessTree) {
             let message = format!("`{}` may rest on the command's good will", rule.value);
-            lints.add(
-                "accept-degraded-core",
-                &rule.origin,
-                message,
-                "remove it where the host can enforce the rule",
-            );
+            lints.add("accept-degraded-core", &rule.origin, message, "remove it where the host can enforce the rule");
         }
     }
-    if policy.windows.everyone.value == Everyone::Always && policy.anchors.system == System::Windows
-    {
+    if policy.windows.everyone.value == Everyone::Always && policy.anchors.system == System::Windows {
         let message = "whatever Everyone may write on this machine is writable inside".to_owned();
-        lints.add(
-            "everyone-always",
-            &policy.windows.everyone.origin,
-            message,
-            "set `everyone = \"auto\"`",
-        );
+        lints.add("everyone-always", &policy.windows.everyone.origin, message, "set `everyone = \"auto\"`");
     }
 }

@@ -38,10 +38,7 @@ impl PortsByPattern {
     fn new(rules: &[Rule<HostRule>]) -> Self {
         let mut grouped = Self::default();
         for rule in rules {
-            let ports = grouped
-                .patterns
-                .entry(rule.value.pattern.clone())
-                .or_default();
+            let ports = grouped.patterns.entry(rule.value.pattern.clone()).or_default();
             match rule.value.ports {
                 Ports::All => ports.insert_all(&rule.origin),
                 Ports::One(port) => ports.insert(port, &rule.origin),
@@ -60,10 +57,7 @@ impl PortsByPattern {
         for (pattern, ports) in &self.patterns {
             for around in patterns_around(pattern) {
                 if let Some(limit) = other.patterns.get(&around) {
-                    both.patterns
-                        .entry(pattern.clone())
-                        .or_default()
-                        .insert_meet(ports, limit);
+                    both.patterns.entry(pattern.clone()).or_default().insert_meet(ports, limit);
                 }
             }
         }
@@ -91,11 +85,8 @@ fn patterns_around(pattern: &HostPattern) -> impl Iterator<Item = HostPattern> {
         HostPattern::Exact(name) | HostPattern::Suffix(name) => Some(name),
         HostPattern::Ip(_) | HostPattern::Any => None,
     };
-    let suffixes: Vec<HostPattern> = name
-        .iter()
-        .flat_map(|name| name.ancestor_names())
-        .map(HostPattern::Suffix)
-        .collect();
+    let suffixes: Vec<HostPattern> =
+        name.iter().flat_map(|name| name.ancestor_names()).map(HostPattern::Suffix).collect();
     let any = (*pattern != HostPattern::Any).then_some(HostPattern::Any);
     std::iter::once(pattern.clone()).chain(suffixes).chain(any)
 }
@@ -143,31 +134,14 @@ impl PortSet {
             return Self::default();
         }
         if self.all.is_some() {
-            return Self {
-                all: self.all.clone(),
-                some: BTreeMap::new(),
-            };
+            return Self { all: self.all.clone(), some: BTreeMap::new() };
         }
-        let some = self
-            .some
-            .iter()
-            .filter(|(port, _)| !wider.iter().any(|set| set.some.contains_key(port)));
-        Self {
-            all: None,
-            some: some.map(|(port, origin)| (*port, origin.clone())).collect(),
-        }
+        let some = self.some.iter().filter(|(port, _)| !wider.iter().any(|set| set.some.contains_key(port)));
+        Self { all: None, some: some.map(|(port, origin)| (*port, origin.clone())).collect() }
     }
 
     fn push_rules(mut self, pattern: &HostPattern, rules: &mut Vec<Rule<HostRule>>) {
-        let rule = |ports, origin| {
-            Rule::new(
-                HostRule {
-                    pattern: pattern.clone(),
-                    ports,
-                },
-                origin,
-            )
-        };
+        let rule = |ports, origin| Rule::new(HostRule { pattern: pattern.clone(), ports }, origin);
         if let Some(origin) = self.all {
             rules.push(rule(Ports::All, origin));
             return;
@@ -177,10 +151,6 @@ impl PortSet {
             self.some.remove(&80);
             self.some.remove(&443);
         }
-        rules.extend(
-            self.some
-                .into_iter()
-                .map(|(port, origin)| rule(Ports::One(port), origin)),
-        );
+        rules.extend(self.some.into_iter().map(|(port, origin)| rule(Ports::One(port), origin)));
     }
 }

@@ -8,9 +8,7 @@ use std::path::PathBuf;
 use crate::names::{NetworkMode, Require, RuleId, System};
 use crate::origin::Rule;
 use crate::path::{PathKey, TreeIndex};
-use crate::policy::{
-    Enforcement, Environment, Filesystem, Network, Policy, Process, ReadScope, Windows,
-};
+use crate::policy::{Enforcement, Environment, Filesystem, Network, Policy, Process, ReadScope, Windows};
 use crate::variable::VariablePattern;
 use hosts::{meet_hosts, normal_hosts};
 
@@ -40,9 +38,7 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             set: meet_set(&a.environment.set, &b.environment.set),
         },
         enforcement: meet_enforcement(&a.enforcement, &b.enforcement),
-        windows: Windows {
-            everyone: (&a.windows.everyone).min(&b.windows.everyone).clone(),
-        },
+        windows: Windows { everyone: (&a.windows.everyone).min(&b.windows.everyone).clone() },
         tests: union(&a.tests, &b.tests),
     }
 }
@@ -52,17 +48,11 @@ fn meet_filesystem(a: &Policy, b: &Policy) -> Filesystem {
     let write = meet_trees(&a.filesystem.write, &b.filesystem.write, system);
     let read = match (&a.filesystem.read, &b.filesystem.read) {
         (ReadScope::Host(a), ReadScope::Host(b)) => ReadScope::Host(a.min(b).clone()),
-        (ReadScope::Host(_), ReadScope::Roots(_)) => {
-            ReadScope::Roots(widest(readable(b), &write, system))
+        (ReadScope::Host(_), ReadScope::Roots(_)) => ReadScope::Roots(widest(readable(b), &write, system)),
+        (ReadScope::Roots(_), ReadScope::Host(_)) => ReadScope::Roots(widest(readable(a), &write, system)),
+        (ReadScope::Roots(_), ReadScope::Roots(_)) => {
+            ReadScope::Roots(widest(meet_trees(&readable(a), &readable(b), system), &write, system))
         }
-        (ReadScope::Roots(_), ReadScope::Host(_)) => {
-            ReadScope::Roots(widest(readable(a), &write, system))
-        }
-        (ReadScope::Roots(_), ReadScope::Roots(_)) => ReadScope::Roots(widest(
-            meet_trees(&readable(a), &readable(b), system),
-            &write,
-            system,
-        )),
     };
     Filesystem {
         protect: union(&a.filesystem.protect, &b.filesystem.protect),
@@ -86,9 +76,8 @@ fn meet_trees(a: &[Rule<PathBuf>], b: &[Rule<PathBuf>], system: System) -> Vec<R
     let a_index = TreeIndex::of(a.iter().map(|rule| &rule.value), system);
     let b_index = TreeIndex::of(b.iter().map(|rule| &rule.value), system);
     let inside = |rules: &[Rule<PathBuf>], other: &TreeIndex| -> Vec<Rule<PathBuf>> {
-        let covered = |rule: &&Rule<PathBuf>| {
-            PathKey::new(&rule.value, system).is_some_and(|key| other.covering(&key).is_some())
-        };
+        let covered =
+            |rule: &&Rule<PathBuf>| PathKey::new(&rule.value, system).is_some_and(|key| other.covering(&key).is_some());
         rules.iter().filter(covered).cloned().collect()
     };
     let mut both = inside(a, &b_index);
@@ -97,11 +86,7 @@ fn meet_trees(a: &[Rule<PathBuf>], b: &[Rule<PathBuf>], system: System) -> Vec<R
 }
 
 /// The trees that lie strictly in no other of them and in none of `covered`, each once, sorted.
-fn widest(
-    mut trees: Vec<Rule<PathBuf>>,
-    covered: &[Rule<PathBuf>],
-    system: System,
-) -> Vec<Rule<PathBuf>> {
+fn widest(mut trees: Vec<Rule<PathBuf>>, covered: &[Rule<PathBuf>], system: System) -> Vec<Rule<PathBuf>> {
     // Of two spellings of one tree, the first by value and author stays.
     trees.sort();
     let index = TreeIndex::of(trees.iter().map(|rule| &rule.value), system);
@@ -112,10 +97,7 @@ fn widest(
             continue;
         };
         let first_of_its_kind = index.covering(&key) == Some(number);
-        if first_of_its_kind
-            && index.strictly_covering(&key).is_none()
-            && covered.covering(&key).is_none()
-        {
+        if first_of_its_kind && index.strictly_covering(&key).is_none() && covered.covering(&key).is_none() {
             kept.push(rule.clone());
         }
     }
@@ -128,13 +110,7 @@ fn meet_network(a: &Network, b: &Network, system: System) -> Network {
     if let (Some(ours), Some(theirs)) = (&a.upstream, &b.upstream)
         && ours.value != theirs.value
     {
-        mode = Rule::new(
-            NetworkMode::Off,
-            ours.origin
-                .clone()
-                .min(theirs.origin.clone())
-                .min(mode.origin),
-        );
+        mode = Rule::new(NetworkMode::Off, ours.origin.clone().min(theirs.origin.clone()).min(mode.origin));
     }
     // An open network allows every host, so the other side's list decides; where nothing is reachable no list does.
     let allow = match (a.mode.value, b.mode.value) {
@@ -144,11 +120,7 @@ fn meet_network(a: &Network, b: &Network, system: System) -> Network {
         (NetworkMode::Allowlist, NetworkMode::Open) => normal_hosts(&a.allow),
         (NetworkMode::Allowlist, NetworkMode::Allowlist) => meet_hosts(&a.allow, &b.allow),
     };
-    let allow = if mode.value == NetworkMode::Off {
-        Vec::new()
-    } else {
-        allow
-    };
+    let allow = if mode.value == NetworkMode::Off { Vec::new() } else { allow };
     Network {
         mode,
         allow,
@@ -171,9 +143,7 @@ fn meet_variables(
     both.sort();
     let index = VariableIndex::new(&both, system);
     let mut seen = HashSet::new();
-    both.retain(|rule| {
-        !index.cover_strictly(&rule.value) && seen.insert(variable_key(&rule.value, system))
-    });
+    both.retain(|rule| !index.cover_strictly(&rule.value) && seen.insert(variable_key(&rule.value, system)));
     both
 }
 
@@ -186,19 +156,10 @@ struct VariableIndex {
 
 impl VariableIndex {
     fn new(rules: &[Rule<VariablePattern>], system: System) -> Self {
-        let mut index = Self {
-            system,
-            exact: HashSet::new(),
-            prefixes: HashSet::new(),
-        };
+        let mut index = Self { system, exact: HashSet::new(), prefixes: HashSet::new() };
         for rule in rules {
             let (prefix, text) = variable_key(&rule.value, system);
-            if prefix {
-                &mut index.prefixes
-            } else {
-                &mut index.exact
-            }
-            .insert(text);
+            if prefix { &mut index.prefixes } else { &mut index.exact }.insert(text);
         }
         index
     }
@@ -212,10 +173,8 @@ impl VariableIndex {
     /// Whether a wider pattern covers it.
     fn cover_strictly(&self, pattern: &VariablePattern) -> bool {
         let (prefix, text) = variable_key(pattern, self.system);
-        let ends = (0..=text.len())
-            .filter(|end| text.is_char_boundary(*end) && !(prefix && *end == text.len()));
-        ends.into_iter()
-            .any(|end| self.prefixes.contains(&text[..end]))
+        let ends = (0..=text.len()).filter(|end| text.is_char_boundary(*end) && !(prefix && *end == text.len()));
+        ends.into_iter().any(|end| self.prefixes.contains(&text[..end]))
     }
 }
 
@@ -232,14 +191,10 @@ fn variable_key(pattern: &VariablePattern, system: System) -> (bool, String) {
 }
 
 /// Both sides' entries; where both set one variable, the stronger author decides.
-fn meet_set(
-    a: &BTreeMap<String, Rule<String>>,
-    b: &BTreeMap<String, Rule<String>>,
-) -> BTreeMap<String, Rule<String>> {
+fn meet_set(a: &BTreeMap<String, Rule<String>>, b: &BTreeMap<String, Rule<String>>) -> BTreeMap<String, Rule<String>> {
     let mut set = a.clone();
     for (name, theirs) in b {
-        let stronger =
-            |ours: &Rule<String>| (&ours.origin, &ours.value) <= (&theirs.origin, &theirs.value);
+        let stronger = |ours: &Rule<String>| (&ours.origin, &ours.value) <= (&theirs.origin, &theirs.value);
         if !set.get(name).is_some_and(stronger) {
             set.insert(name.clone(), theirs.clone());
         }
@@ -255,16 +210,11 @@ fn meet_enforcement(a: &Enforcement, b: &Enforcement) -> Enforcement {
         _ => {
             let accepted = |rules: &[Rule<RuleId>], id| rules.iter().any(|rule| rule.value == id);
             let mut both = union(&a.accept_degraded, &b.accept_degraded);
-            both.retain(|rule| {
-                accepted(&a.accept_degraded, rule.value) && accepted(&b.accept_degraded, rule.value)
-            });
+            both.retain(|rule| accepted(&a.accept_degraded, rule.value) && accepted(&b.accept_degraded, rule.value));
             both
         }
     };
-    Enforcement {
-        require: (&a.require).min(&b.require).clone(),
-        accept_degraded,
-    }
+    Enforcement { require: (&a.require).min(&b.require).clone(), accept_degraded }
 }
 
 /// The smaller of two limits, where no limit is the largest.

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use ringfence_policy::{
-    Anchors, Files, Host, Overrides, Policy, PolicyError, PolicySource, Request, System, Verdict,
-    decide_connect, decide_read, decide_write, load,
+    Anchors, Files, Host, Overrides, Policy, PolicyError, PolicySource, Request, System, Verdict, decide_connect,
+    decide_read, decide_write, load,
 };
 
 /// Files in memory.
@@ -16,12 +16,7 @@ pub struct Memory(pub HashMap<PathBuf, Vec<u8>>);
 
 impl Memory {
     pub fn new<const N: usize>(files: [(&str, &str); N]) -> Self {
-        Self(
-            files
-                .into_iter()
-                .map(|(path, text)| (path.into(), text.into()))
-                .collect(),
-        )
+        Self(files.into_iter().map(|(path, text)| (path.into(), text.into())).collect())
     }
 }
 
@@ -34,27 +29,16 @@ impl Files for Memory {
                 component => normal.push(component),
             }
         }
-        self.0
-            .get(&normal)
-            .cloned()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        self.0.get(&normal).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 }
 
 pub fn linux() -> Anchors {
-    Anchors {
-        workspace: "/home/me/project".into(),
-        home: Some("/home/me".into()),
-        system: System::Linux,
-    }
+    Anchors { workspace: "/home/me/project".into(), home: Some("/home/me".into()), system: System::Linux }
 }
 
 pub fn windows() -> Anchors {
-    Anchors {
-        workspace: "C:\\Users\\Me\\project".into(),
-        home: Some("C:\\Users\\Me".into()),
-        system: System::Windows,
-    }
+    Anchors { workspace: "C:\\Users\\Me\\project".into(), home: Some("C:\\Users\\Me".into()), system: System::Windows }
 }
 
 /// Loads one text as `p.toml`.
@@ -66,60 +50,28 @@ pub fn load_on(text: &str, anchors: &Anchors) -> Result<Policy, PolicyError> {
     load_with(text, anchors, Overrides::default())
 }
 
-pub fn load_with(
-    text: &str,
-    anchors: &Anchors,
-    overrides: Overrides,
-) -> Result<Policy, PolicyError> {
+pub fn load_with(text: &str, anchors: &Anchors, overrides: Overrides) -> Result<Policy, PolicyError> {
     let source = PolicySource::File("p.toml".into());
-    let request = Request {
-        source,
-        managed: None,
-        overrides,
-        anchors,
-    };
+    let request = Request { source, managed: None, overrides, anchors };
     load(&request, &Memory::new([("p.toml", text)]))
 }
 
 /// Loads one text as `p.toml` under another as the managed policy `m.toml`.
-pub fn load_managed(
-    text: &str,
-    managed: &str,
-    overrides: Overrides,
-) -> Result<Policy, PolicyError> {
+pub fn load_managed(text: &str, managed: &str, overrides: Overrides) -> Result<Policy, PolicyError> {
     let anchors = linux();
     let source = PolicySource::File("p.toml".into());
-    let request = Request {
-        source,
-        managed: Some("m.toml".into()),
-        overrides,
-        anchors: &anchors,
-    };
-    load(
-        &request,
-        &Memory::new([("p.toml", text), ("m.toml", managed)]),
-    )
+    let request = Request { source, managed: Some("m.toml".into()), overrides, anchors: &anchors };
+    load(&request, &Memory::new([("p.toml", text), ("m.toml", managed)]))
 }
 
 pub fn load_profile(name: &str, anchors: &Anchors) -> Result<Policy, PolicyError> {
     let source = PolicySource::Profile(name.to_owned());
-    load(
-        &Request {
-            source,
-            managed: None,
-            overrides: Overrides::default(),
-            anchors,
-        },
-        &Memory::default(),
-    )
+    load(&Request { source, managed: None, overrides: Overrides::default(), anchors }, &Memory::default())
 }
 
 /// Every value of a list, as text.
 pub fn paths(rules: &[ringfence_policy::Rule<PathBuf>]) -> Vec<&str> {
-    rules
-        .iter()
-        .map(|rule| rule.value.to_str().unwrap())
-        .collect()
+    rules.iter().map(|rule| rule.value.to_str().unwrap()).collect()
 }
 
 pub fn writes(policy: &Policy, path: &str) -> bool {

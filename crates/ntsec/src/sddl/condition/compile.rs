@@ -2,8 +2,8 @@
 
 use super::super::parse::Cursor;
 use super::{
-    AND, COMPOSITE, EXISTS, INT64, LOCAL_ATTRIBUTE, MAX_DEPTH, MEMBERSHIPS, NOT, NOT_EXISTS,
-    OCTETS, OR, RELATIONS, SCOPES, SID, SIGNATURE, STRING, is_name_byte,
+    AND, COMPOSITE, EXISTS, INT64, LOCAL_ATTRIBUTE, MAX_DEPTH, MEMBERSHIPS, NOT, NOT_EXISTS, OCTETS, OR, RELATIONS,
+    SCOPES, SID, SIGNATURE, STRING, is_name_byte,
 };
 use crate::error::{Error, SddlProblem};
 
@@ -85,8 +85,7 @@ fn symbol(cursor: &mut Cursor<'_>, name: &str) -> bool {
 fn keyword(cursor: &mut Cursor<'_>, table: &[(&str, u8)]) -> Option<u8> {
     let rest = cursor.rest();
     let (name, code) = table.iter().find(|(name, _)| {
-        rest.get(..name.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+        rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
             && !rest.get(name.len()).copied().is_some_and(is_name_byte)
     })?;
     cursor.at += name.len();
@@ -94,10 +93,7 @@ fn keyword(cursor: &mut Cursor<'_>, table: &[(&str, u8)]) -> Option<u8> {
 }
 
 fn relation(cursor: &mut Cursor<'_>) -> Option<u8> {
-    let symbolic = RELATIONS
-        .iter()
-        .take(6)
-        .find(|(name, _)| cursor.rest().starts_with(name.as_bytes()));
+    let symbolic = RELATIONS.iter().take(6).find(|(name, _)| cursor.rest().starts_with(name.as_bytes()));
     match symbolic {
         Some((name, code)) => {
             cursor.at += name.len();
@@ -110,10 +106,9 @@ fn relation(cursor: &mut Cursor<'_>) -> Option<u8> {
 fn attribute(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     cursor.skip_spaces();
     let rest = cursor.rest();
-    let scope = SCOPES.iter().find(|(name, _)| {
-        rest.get(..name.len())
-            .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
-    });
+    let scope = SCOPES
+        .iter()
+        .find(|(name, _)| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes())));
     let code = scope.map_or(LOCAL_ATTRIBUTE, |(name, code)| {
         cursor.at += name.len();
         *code
@@ -141,14 +136,7 @@ fn value(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(),
         }
         Some(b'#') => octets(cursor, out),
         Some(b'0'..=b'9' | b'+' | b'-') => integer(cursor, out),
-        Some(_)
-            if cursor
-                .rest()
-                .get(..4)
-                .is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) =>
-        {
-            sid(cursor, out)
-        }
+        Some(_) if cursor.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) => sid(cursor, out),
         _ => attribute(cursor, out),
     }
 }
@@ -196,11 +184,7 @@ fn sid_list(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
 }
 
 fn sid(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
-    if !cursor
-        .rest()
-        .get(..4)
-        .is_some_and(|head| head.eq_ignore_ascii_case(b"SID("))
-    {
+    if !cursor.rest().get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SID(")) {
         return cursor.fail(SddlProblem::BadCondition);
     }
     cursor.at += 4;
@@ -258,17 +242,12 @@ fn integer(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Error> {
     let magnitude = if base == 1 {
         let mut value = 0_i64;
         while let Some(digit @ b'0'..=b'7') = cursor.peek() {
-            value = value
-                .checked_mul(8)
-                .and_then(|v| v.checked_add(i64::from(digit - b'0')))
-                .ok_or(bad.clone())?;
+            value = value.checked_mul(8).and_then(|v| v.checked_add(i64::from(digit - b'0'))).ok_or(bad.clone())?;
             cursor.at += 1;
         }
         value
     } else {
-        crate::sid::number(cursor.text, &mut cursor.at)
-            .and_then(|value| i64::try_from(value).ok())
-            .ok_or(bad)?
+        crate::sid::number(cursor.text, &mut cursor.at).and_then(|value| i64::try_from(value).ok()).ok_or(bad)?
     };
     out.push(INT64);
     out.extend_from_slice(&(if sign == 2 { -magnitude } else { magnitude }).to_le_bytes());

@@ -3,8 +3,8 @@
 use super::super::Domains;
 use super::super::parse::Cursor;
 use super::{
-    AND, COMPOSITE, EXISTS, INT64, LOCAL_ATTRIBUTE, MAX_DEPTH, MEMBERSHIPS, NOT, NOT_EXISTS,
-    OCTETS, OR, RELATIONS, SCOPES, SIGNATURE, STRING, is_name_byte, parse,
+    AND, COMPOSITE, EXISTS, INT64, LOCAL_ATTRIBUTE, MAX_DEPTH, MEMBERSHIPS, NOT, NOT_EXISTS, OCTETS, OR, RELATIONS,
+    SCOPES, SIGNATURE, STRING, is_name_byte, parse,
 };
 use crate::Sid;
 use crate::error::Structure;
@@ -39,43 +39,24 @@ enum Precedence {
 fn decompile(program: &[u8]) -> Option<String> {
     let mut reader = Reader::new(program, Structure::Condition);
     let mut stack: Vec<Operand> = Vec::new();
-    let predicate = |text: String| Operand {
-        text,
-        precedence: Precedence::Unary,
-        depth: 0,
-        is_leaf: false,
-    };
+    let predicate = |text: String| Operand { text, precedence: Precedence::Unary, depth: 0, is_leaf: false };
     while !reader.rest().is_empty() {
         let code = reader.u8().ok()?;
         let operand = match code {
             0 if reader.rest().iter().all(|byte| *byte == 0) => break,
             AND | OR => {
                 let (right, left) = (stack.pop()?, stack.pop()?);
-                let precedence = if code == AND {
-                    Precedence::And
-                } else {
-                    Precedence::Or
-                };
+                let precedence = if code == AND { Precedence::And } else { Precedence::Or };
                 let mut joined = bracketed(left, precedence, false)?;
                 let right = bracketed(right, precedence, true)?;
-                joined
-                    .text
-                    .push_str(if code == AND { " && " } else { " || " });
+                joined.text.push_str(if code == AND { " && " } else { " || " });
                 joined.text.push_str(&right.text);
-                Operand {
-                    precedence,
-                    depth: joined.depth.max(right.depth),
-                    is_leaf: false,
-                    ..joined
-                }
+                Operand { precedence, depth: joined.depth.max(right.depth), is_leaf: false, ..joined }
             }
             NOT => {
                 let inner = stack.pop()?;
                 let depth = deeper(inner.depth)?;
-                Operand {
-                    depth,
-                    ..predicate(format!("!({})", inner.text))
-                }
+                Operand { depth, ..predicate(format!("!({})", inner.text)) }
             }
             EXISTS => predicate(format!("Exists {}", leaf(&mut stack)?)),
             NOT_EXISTS => predicate(format!("Not_Exists {}", leaf(&mut stack)?)),
@@ -86,10 +67,7 @@ fn decompile(program: &[u8]) -> Option<String> {
                     let (right, left) = (leaf(&mut stack)?, leaf(&mut stack)?);
                     predicate(format!("{left} {name} {right}"))
                 } else {
-                    Operand {
-                        is_leaf: true,
-                        ..predicate(literal(code, &mut reader, 0)?)
-                    }
+                    Operand { is_leaf: true, ..predicate(literal(code, &mut reader, 0)?) }
                 }
             }
         };
@@ -106,12 +84,7 @@ fn bracketed(operand: Operand, outer: Precedence, is_right: bool) -> Option<Oper
     let inner = operand.precedence;
     if inner < outer || (is_right && inner == outer) {
         let depth = deeper(operand.depth)?;
-        Some(Operand {
-            text: format!("({})", operand.text),
-            precedence: Precedence::Unary,
-            depth,
-            is_leaf: false,
-        })
+        Some(Operand { text: format!("({})", operand.text), precedence: Precedence::Unary, depth, is_leaf: false })
     } else {
         Some(operand)
     }
@@ -119,10 +92,7 @@ fn bracketed(operand: Operand, outer: Precedence, is_right: bool) -> Option<Oper
 
 /// The text of an operand that is an attribute or a literal.
 fn leaf(stack: &mut Vec<Operand>) -> Option<String> {
-    stack
-        .pop()
-        .filter(|operand| operand.is_leaf)
-        .map(|operand| operand.text)
+    stack.pop().filter(|operand| operand.is_leaf).map(|operand| operand.text)
 }
 
 /// One level more, unless reading the text back would refuse it.
@@ -153,18 +123,12 @@ fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
     let length = usize::try_from(reader.u32().ok()?).ok()?;
     let body = reader.take(length).ok()?;
     match code {
-        STRING => utf16(body)
-            .filter(|text| !text.contains('"'))
-            .map(|text| format!("\"{text}\"")),
-        OCTETS => Some(body.iter().fold(String::from("#"), |text, byte| {
-            text + &format!("{byte:02x}")
-        })),
-        super::SID => Sid::from_bytes(body)
-            .ok()
-            .map(|sid| match sid.sddl_alias() {
-                Some(alias) => format!("SID({alias})"),
-                None => format!("SID({sid})"),
-            }),
+        STRING => utf16(body).filter(|text| !text.contains('"')).map(|text| format!("\"{text}\"")),
+        OCTETS => Some(body.iter().fold(String::from("#"), |text, byte| text + &format!("{byte:02x}"))),
+        super::SID => Sid::from_bytes(body).ok().map(|sid| match sid.sddl_alias() {
+            Some(alias) => format!("SID({alias})"),
+            None => format!("SID({sid})"),
+        }),
         COMPOSITE => {
             let mut inner = Reader::new(body, Structure::Condition);
             let mut items = Vec::new();
@@ -177,9 +141,7 @@ fn literal(code: u8, reader: &mut Reader<'_>, depth: usize) -> Option<String> {
         LOCAL_ATTRIBUTE => utf16(body).filter(|name| is_name(name)),
         code => {
             let (scope, _) = SCOPES.iter().find(|(_, known)| *known == code)?;
-            utf16(body)
-                .filter(|name| is_name(name))
-                .map(|name| format!("{scope}{name}"))
+            utf16(body).filter(|name| is_name(name)).map(|name| format!("{scope}{name}"))
         }
     }
 }
@@ -192,9 +154,6 @@ pub(in super::super) fn utf16(bytes: &[u8]) -> Option<String> {
     if !bytes.len().is_multiple_of(2) {
         return None;
     }
-    let units: Vec<u16> = bytes
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-        .collect();
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     String::from_utf16(&units).ok()
 }

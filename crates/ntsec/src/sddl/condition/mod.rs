@@ -57,9 +57,7 @@ const MEMBERSHIPS: &[(&str, u8)] = &[
 ];
 
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'_' | b':' | b'.' | b'/' | b'#' | b'$' | b'%')
-        || byte >= 0x80
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.' | b'/' | b'#' | b'$' | b'%') || byte >= 0x80
 }
 
 #[cfg(test)]
@@ -74,10 +72,7 @@ mod tests {
     #[test]
     fn the_example_of_ms_dtyp_2_5_1_1_has_its_documented_bytes() {
         // (XA; ;FX;;;S-1-1-0; (@User.Title=="PM" && (@User.Division=="Finance" || @User.Division ==" Sales")))
-        let ace = ace(
-            "(@User.Title==\"PM\" && (@User.Division==\"Finance\" || @User.Division ==\" Sales\"))",
-        )
-        .unwrap();
+        let ace = ace("(@User.Title==\"PM\" && (@User.Division==\"Finance\" || @User.Division ==\" Sales\"))").unwrap();
         assert_eq!(&ace.data[..9], b"artx\xf9\x0a\0\0\0");
         assert_eq!(&ace.data[9..19], b"T\0i\0t\0l\0e\0");
         assert_eq!(&ace.data[19..29], b"\x10\x04\0\0\0P\0M\0\x80");
@@ -96,10 +91,7 @@ mod tests {
             "(@Device.Bitlocker == #0aff)",
         ] {
             let ace = ace(condition).unwrap_or_else(|error| panic!("{condition}: {error}"));
-            assert_eq!(
-                ace_to_sddl(&ace).unwrap(),
-                format!("(XA;;FX;;;WD;{condition})")
-            );
+            assert_eq!(ace_to_sddl(&ace).unwrap(), format!("(XA;;FX;;;WD;{condition})"));
         }
     }
 
@@ -111,19 +103,10 @@ mod tests {
         };
         assert_eq!(problem(&"(".repeat(1 << 20)), SddlProblem::TooDeep);
         assert_eq!(problem(&"!".repeat(1 << 20)), SddlProblem::BadCondition);
-        assert_eq!(
-            problem(&format!("({}a)", "!".repeat(1 << 20))),
-            SddlProblem::TooDeep
-        );
-        assert_eq!(
-            problem(&format!("(a == {}", "{".repeat(1 << 20))),
-            SddlProblem::TooDeep
-        );
+        assert_eq!(problem(&format!("({}a)", "!".repeat(1 << 20))), SddlProblem::TooDeep);
+        assert_eq!(problem(&format!("(a == {}", "{".repeat(1 << 20))), SddlProblem::TooDeep);
         assert_eq!(problem("(a == \"open"), SddlProblem::Expected('"'));
-        assert_eq!(
-            problem("(a == 99999999999999999999)"),
-            SddlProblem::BadCondition
-        );
+        assert_eq!(problem("(a == 99999999999999999999)"), SddlProblem::BadCondition);
         assert_eq!(problem("()"), SddlProblem::BadCondition);
         assert_eq!(problem("(Member_of {BA})"), SddlProblem::BadCondition);
     }
