@@ -184,7 +184,8 @@ fn wire(probe: &Probe, stage: &Stage, arguments: &[std::ffi::OsString]) -> io::R
     let script = match probe.wiring {
         Wiring::Inherited => "exec 7<\"$0/other\" 8<\"$0/.ssh/id_ed25519\"; exec \"$@\"",
         Wiring::Starter => "exec \"$@\" \"starter=$$\"",
-        Wiring::Shell => "\"$@\"; exit $?",
+        // A signal that reaches the shell leaves a trace; it is one that everybody else ignores.
+        Wiring::Shell => "trap 'echo urgent > \"$0/signalled\"' URG; \"$@\"; exit $?",
         _ => {
             let (program, rest) = arguments.split_first().ok_or(io::ErrorKind::InvalidInput)?;
             let mut command = stage.command(program);

@@ -40,8 +40,7 @@ pub(crate) const PROBES: &[Probe] = &[
     harmless("iopl", "Gets the input and output instructions.", "they are not used", |_| reached(kernel::iopl(), &[])),
     #[cfg(target_arch = "x86_64")]
     harmless("ioperm", "Gets an input and output port.", "it is not used", |_| reached(kernel::ioperm(), &[])),
-    surface("personality", "Makes data of later programs executable.", |_| Ok(done(kernel::executable_data()?)))
-        .unpromised("it changes only how the caller's own programs are laid out in memory"),
+    surface("personality", "Makes data of later programs executable.", |_| Ok(done(kernel::executable_data()?))),
     harmless("reboot", "Reboots.", "magic numbers that are none: EINVAL", |_| {
         reached(kernel::reboot(), &[libc::EINVAL])
     }),

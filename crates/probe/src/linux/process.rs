@@ -37,6 +37,11 @@ pub(crate) const PROBES: &[Probe] = &[
         Ok(done(processes::kill(t.number("starter")?, libc::SIGCONT)?))
     })
     .wiring(Wiring::Starter),
+    process("signal-group", "Sends a signal to its process group, in which whoever started the run may be.", |_| {
+        Ok(done(processes::kill(0, libc::SIGURG)?))
+    })
+    .wiring(Wiring::Shell)
+    .evidence(Evidence::OutsideChanged),
     process("signal-by-descriptor", "Sends a signal to another process through a process descriptor.", |t| {
         let neighbour = processes::open(t.number("neighbour")?)?;
         Ok(done(processes::signal(&neighbour, libc::SIGCONT)?))
