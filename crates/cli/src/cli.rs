@@ -132,12 +132,7 @@ pub struct Target {
 #[derive(Debug, Args)]
 pub struct Source {
     /// Start from a built-in profile: workspace (the default), read-only or guard
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with = "policy",
-        help_heading = "Policy"
-    )]
+    #[arg(long, value_name = "NAME", conflicts_with = "policy", help_heading = "Policy")]
     pub profile: Option<String>,
     /// Start from a policy file
     ///
@@ -396,9 +391,7 @@ where
 fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(
-            "write NAME=VALUE, or use --pass NAME to hand over the value that you have".to_owned(),
-        ),
+        _ => Err("write NAME=VALUE, or use --pass NAME to hand over the value that you have".to_owned()),
     }
 }
 
@@ -420,14 +413,9 @@ mod tests {
 
     #[test]
     fn flags_after_the_command_belong_to_the_command() {
-        for arguments in [
-            ["run", "cargo", "--offline"].as_slice(),
-            &["run", "--", "cargo", "--offline"],
-        ] {
+        for arguments in [["run", "cargo", "--offline"].as_slice(), &["run", "--", "cargo", "--offline"]] {
             let cli = Cli::try_parse_from([&["ringfence"], arguments].concat()).unwrap();
-            let Action::Run(run) = cli.action else {
-                panic!("not a run")
-            };
+            let Action::Run(run) = cli.action else { panic!("not a run") };
             assert!(!run.boundary.offline);
             assert_eq!(run.target.argv, ["cargo", "--offline"]);
         }
@@ -435,11 +423,8 @@ mod tests {
 
     #[test]
     fn a_second_separator_belongs_to_the_command() {
-        let cli =
-            Cli::try_parse_from(["ringfence", "run", "--", "git", "log", "--", "file"]).unwrap();
-        let Action::Run(run) = cli.action else {
-            panic!("not a run")
-        };
+        let cli = Cli::try_parse_from(["ringfence", "run", "--", "git", "log", "--", "file"]).unwrap();
+        let Action::Run(run) = cli.action else { panic!("not a run") };
         assert_eq!(run.target.argv, ["git", "log", "--", "file"]);
     }
 }

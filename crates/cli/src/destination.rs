@@ -72,15 +72,8 @@ mod tests {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), normal);
         }
         for text in ["*.example.com", "*", "example.com:*"] {
-            assert_eq!(
-                text.parse::<Destination>(),
-                Err(DestinationError::Several),
-                "{text}"
-            );
+            assert_eq!(text.parse::<Destination>(), Err(DestinationError::Several), "{text}");
         }
-        assert!(matches!(
-            "exa mple".parse::<Destination>(),
-            Err(DestinationError::Host(_))
-        ));
+        assert!(matches!("exa mple".parse::<Destination>(), Err(DestinationError::Host(_))));
     }
 }

@@ -84,33 +84,19 @@ pub(crate) enum Failure {
 impl Failure {
     /// Returns the failure that stands for arguments that clap refused.
     pub(crate) fn usage(error: &clap::Error) -> Self {
-        if matches!(
-            error.kind(),
-            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        ) {
-            return Self::Usage {
-                code: USAGE,
-                message: "a subcommand is missing".into(),
-                advice: "see --help".into(),
-            };
+        if matches!(error.kind(), ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+            return Self::Usage { code: USAGE, message: "a subcommand is missing".into(), advice: "see --help".into() };
         }
         let text = error.render().to_string();
         let complaint = text.split("\nUsage:").next().unwrap_or_default();
-        let complaint = complaint
-            .split("\nFor more information")
-            .next()
-            .unwrap_or_default();
+        let complaint = complaint.split("\nFor more information").next().unwrap_or_default();
         let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
         let mut parts = complaint.split("\n  tip: ").map(one_line);
         let message = parts.next().unwrap_or_default();
         // clap proposes to pass a mistyped flag as the command, which would run without the rule it should have set.
         let mut advice: Vec<String> = parts.filter(|tip| !tip.starts_with("to pass ")).collect();
         advice.push("see --help".to_owned());
-        Self::Usage {
-            code: value_code(error).unwrap_or(USAGE),
-            message,
-            advice: advice.join("; "),
-        }
+        Self::Usage { code: value_code(error).unwrap_or(USAGE), message, advice: advice.join("; ") }
     }
 
     /// Every code that [`Self::code`] can return besides those of the engine and the policy.
@@ -160,14 +146,8 @@ impl Failure {
 
     /// Returns the failure in the shape that is printed.
     pub(crate) fn report(&self) -> Report {
-        let mut report = Report {
-            code: self.code(),
-            message: self.to_string(),
-            path: None,
-            line: None,
-            column: None,
-            advice: None,
-        };
+        let mut report =
+            Report { code: self.code(), message: self.to_string(), path: None, line: None, column: None, advice: None };
         match self {
             Self::Usage { advice, .. } => report.advice = Some(advice.clone()),
             Self::Policy(error) => {
@@ -176,9 +156,7 @@ impl Failure {
                 report.column = error.column();
             }
             Self::Engine(error) => report.path = error.path().map(lossy),
-            Self::FileExists { path } | Self::WriteFile { path, .. } => {
-                report.path = Some(lossy(path))
-            }
+            Self::FileExists { path } | Self::WriteFile { path, .. } => report.path = Some(lossy(path)),
             Self::CurrentDirectory { .. }
             | Self::WriteOutput { .. }
             | Self::Stage { .. }
@@ -230,12 +208,7 @@ impl Report {
             writeln!(stream, "{}", self.json())
         } else {
             let style = page::BAD;
-            writeln!(
-                stream,
-                "ringfence: {style}error[{}]{style:#}: {}",
-                self.code,
-                self.line_for_people()
-            )
+            writeln!(stream, "ringfence: {style}error[{}]{style:#}: {}", self.code, self.line_for_people())
         };
     }
 
@@ -281,37 +254,25 @@ mod tests {
     #[test]
     fn a_mistyped_flag_is_answered_with_the_flag_and_never_with_a_way_around_it() {
         let line = usage(&["run", "--wriet", "x", "true"]).line_for_people();
-        assert_eq!(
-            line,
-            "unexpected argument '--wriet' found; a similar argument exists: '--write'; see --help"
-        );
+        assert_eq!(line, "unexpected argument '--wriet' found; a similar argument exists: '--write'; see --help");
     }
 
     #[test]
     fn a_refused_value_has_the_code_of_the_value() {
         let report = usage(&["run", "--timeout", "soon", "true"]);
         assert_eq!(report.code, "invalid-duration");
-        assert!(
-            report.message.contains("'--timeout <DURATION>'"),
-            "{}",
-            report.message
-        );
+        assert!(report.message.contains("'--timeout <DURATION>'"), "{}", report.message);
         assert_eq!(usage(&["run"]).code, "usage");
     }
 
     #[test]
     fn an_error_is_one_line_whatever_it_is_about() {
-        let failure = Failure::FileExists {
-            path: PathBuf::from("a\nb\x1b[31m"),
-        };
+        let failure = Failure::FileExists { path: PathBuf::from("a\nb\x1b[31m") };
         let line = failure.report().line_for_people();
         assert!(!line.contains(char::is_control), "{line}");
         let json = failure.report().json();
         assert!(!json.contains(char::is_control), "{json}");
-        assert!(
-            json.starts_with(r#"{"error":{"code":"file-exists","message":"#),
-            "{json}"
-        );
+        assert!(json.starts_with(r#"{"error":{"code":"file-exists","message":"#), "{json}");
     }
 
     /// The strings that the `code` functions of a crate return, read from their source: a list kept beside them could
@@ -320,12 +281,7 @@ mod tests {
         let mut codes = Vec::new();
         for body in source.split("fn code(").skip(1) {
             let body = body.split("\n    }\n").next().unwrap_or_default();
-            codes.extend(
-                body.split("=> \"")
-                    .skip(1)
-                    .filter_map(|rest| rest.split('"').next())
-                    .map(str::to_owned),
-            );
+            codes.extend(body.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned));
         }
         codes
     }
@@ -333,11 +289,8 @@ mod tests {
     #[test]
     fn every_code_is_documented_and_every_documented_code_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut codes: Vec<String> = Failure::CODES
-            .iter()
-            .chain(ringfence::Error::CODES)
-            .map(ToString::to_string)
-            .collect();
+        let mut codes: Vec<String> =
+            Failure::CODES.iter().chain(ringfence::Error::CODES).map(ToString::to_string).collect();
         for entry in std::fs::read_dir(root.join("crates/policy/src")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {
@@ -348,23 +301,12 @@ mod tests {
         codes.dedup();
         let page = std::fs::read_to_string(root.join("docs/cli.md")).unwrap();
         let table = page.split("## Error codes").nth(1).unwrap();
-        let mut documented: Vec<String> = table
-            .lines()
-            .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()))
-            .collect();
+        let mut documented: Vec<String> =
+            table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned())).collect();
         documented.sort();
-        let missing: Vec<_> = codes
-            .iter()
-            .filter(|code| !documented.contains(code))
-            .collect();
-        let superfluous: Vec<_> = documented
-            .iter()
-            .filter(|code| !codes.contains(code))
-            .collect();
-        assert!(
-            missing.is_empty() && superfluous.is_empty(),
-            "missing: {missing:?}, superfluous: {superfluous:?}"
-        );
+        let missing: Vec<_> = codes.iter().filter(|code| !documented.contains(code)).collect();
+        let superfluous: Vec<_> = documented.iter().filter(|code| !codes.contains(code)).collect();
+        assert!(missing.is_empty() && superfluous.is_empty(), "missing: {missing:?}, superfluous: {superfluous:?}");
         assert_eq!(documented.len(), codes.len(), "a code is listed twice");
         assert!(codes.len() > 60, "the codes were not found: {codes:?}");
     }

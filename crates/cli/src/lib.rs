@@ -33,12 +33,7 @@ pub fn main() -> ExitCode {
     let json = asks_for_json(&arguments);
     let outcome = match parse(arguments) {
         Ok(action) => perform(action),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             commands::printed(error.print()).map(|()| ExitCode::SUCCESS)
         }
         Err(error) => Err(Failure::usage(&error)),
@@ -56,8 +51,7 @@ pub fn main() -> ExitCode {
 /// the whole definition.
 fn parse(arguments: Vec<OsString>) -> Result<Action, clap::Error> {
     if arguments.get(1).is_some_and(|argument| argument == "run") {
-        let alone =
-            Run::augment_args(clap::Command::new("run")).try_get_matches_from(&arguments[1..]);
+        let alone = Run::augment_args(clap::Command::new("run")).try_get_matches_from(&arguments[1..]);
         if let Ok(run) = alone.and_then(|matches| Run::from_arg_matches(&matches)) {
             return Ok(Action::Run(run));
         }
@@ -86,9 +80,5 @@ fn perform(action: Action) -> Result<ExitCode, Failure> {
 /// Whether errors are to be printed as JSON. Asked before the arguments are parsed, because the error may be that they
 /// cannot be.
 fn asks_for_json(arguments: &[OsString]) -> bool {
-    arguments
-        .iter()
-        .skip(1)
-        .take_while(|argument| *argument != "--")
-        .any(|argument| argument == "--json")
+    arguments.iter().skip(1).take_while(|argument| *argument != "--").any(|argument| argument == "--json")
 }

@@ -66,11 +66,7 @@ pub struct Cell {
 impl Cell {
     /// Returns a cell that holds `text`, made safe for a terminal.
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self {
-            text: plain(text.as_ref()),
-            style: Style::new(),
-            right: false,
-        }
+        Self { text: plain(text.as_ref()), style: Style::new(), right: false }
     }
 
     /// Colours the cell.
@@ -101,10 +97,7 @@ impl<T: AsRef<str>> From<T> for Cell {
 impl Table {
     /// Returns an empty table whose rows begin after `indent` spaces.
     pub fn indented(indent: usize) -> Self {
-        Self {
-            indent,
-            rows: Vec::new(),
-        }
+        Self { indent, rows: Vec::new() }
     }
 
     /// Adds a row of column heads.
@@ -163,19 +156,11 @@ fn push_cells(line: &mut String, cells: &[Cell], widths: &[usize]) {
     let mut owed = 0;
     for (cell, width) in cells.iter().zip(widths) {
         let padding = width - cell.width();
-        let (before, after) = if cell.right {
-            (owed + padding, 0)
-        } else {
-            (owed, padding)
-        };
+        let (before, after) = if cell.right { (owed + padding, 0) } else { (owed, padding) };
         if cell.text.is_empty() {
             owed = before + after + GAP;
         } else {
-            let _ = write!(
-                line,
-                "{:before$}{}{}{:#}",
-                "", cell.style, cell.text, cell.style
-            );
+            let _ = write!(line, "{:before$}{}{}{:#}", "", cell.style, cell.text, cell.style);
             owed = after + GAP;
         }
     }
@@ -193,10 +178,7 @@ mod tests {
         table.row(["a".into(), "long cell".into(), Cell::new("1").right()]);
         table.row(["abc".into(), Cell::new(""), Cell::new("22").right()]);
         table.row(["x".into(), "".into()]);
-        assert_eq!(
-            table.render(),
-            "  a    long cell   1\n  abc             22\n  x\n"
-        );
+        assert_eq!(table.render(), "  a    long cell   1\n  abc             22\n  x\n");
     }
 
     #[test]
@@ -210,22 +192,13 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing_that_is_printed() {
-        assert_eq!(
-            plain("a\x1b[2Jb\nc\u{202e}d\u{9b}"),
-            "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}"
-        );
+        assert_eq!(plain("a\x1b[2Jb\nc\u{202e}d\u{9b}"), "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{9b}");
         assert_eq!(plain("naïve 日本 → ok"), "naïve 日本 → ok");
     }
 
     #[test]
     fn words_are_quoted_where_a_shell_would_not_keep_them() {
-        for (word, shown) in [
-            ("make", "make"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("$X", "'$X'"),
-        ] {
+        for (word, shown) in [("make", "make"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$X", "'$X'")] {
             assert_eq!(quoted(word), shown);
         }
     }

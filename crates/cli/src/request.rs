@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{self, Component, Path, PathBuf};
 
-use ringfence_policy::{
-    Anchors, Files, MAX_FILE_SIZE, Overrides, Policy, PolicySource, Request, System,
-};
+use ringfence_policy::{Anchors, Files, MAX_FILE_SIZE, Overrides, Policy, PolicySource, Request, System};
 
 use crate::cli::{Boundary, Source};
 use crate::failure::Failure;
@@ -22,41 +20,25 @@ pub(crate) fn policy(boundary: &Boundary) -> Result<Policy, Failure> {
 
 /// Loads one policy file, without flags, held under the managed policy of the machine.
 pub(crate) fn policy_file(file: &Path, anchors: &Anchors) -> Result<Policy, Failure> {
-    load(
-        PolicySource::File(file.to_owned()),
-        Overrides::default(),
-        anchors,
-    )
+    load(PolicySource::File(file.to_owned()), Overrides::default(), anchors)
 }
 
 /// Loads the policy that applies without flags, held under the managed policy of the machine.
 #[cfg(target_os = "linux")]
 pub(crate) fn default_policy(workspace: &Path) -> Result<Policy, Failure> {
-    load(
-        PolicySource::Profile(DEFAULT_PROFILE.to_owned()),
-        Overrides::default(),
-        &anchors(Some(workspace))?,
-    )
+    load(PolicySource::Profile(DEFAULT_PROFILE.to_owned()), Overrides::default(), &anchors(Some(workspace))?)
 }
 
 /// Says what `.` and `~` mean in a policy.
 pub(crate) fn anchors(workspace: Option<&Path>) -> Result<Anchors, Failure> {
     // The home directory of the account where HOME is not set: secrets are to be hidden in a cron job as well.
-    Ok(Anchors {
-        workspace: self::workspace(workspace)?,
-        home: std::env::home_dir(),
-        system: System::current(),
-    })
+    Ok(Anchors { workspace: self::workspace(workspace)?, home: std::env::home_dir(), system: System::current() })
 }
 
 /// The project's directory, without symbolic links: the one that was asked for, or the current one.
 pub(crate) fn workspace(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = asked.unwrap_or(Path::new("."));
-    let unusable = |source| ringfence::Error::Directory {
-        what: "workspace",
-        path: path.to_owned(),
-        source,
-    };
+    let unusable = |source| ringfence::Error::Directory { what: "workspace", path: path.to_owned(), source };
     Ok(path.canonicalize().map_err(unusable)?)
 }
 
@@ -64,9 +46,7 @@ pub(crate) fn workspace(asked: Option<&Path>) -> Result<PathBuf, Failure> {
 ///
 /// A path with `..` means what the file system makes of it, since the directory before it may be a symbolic link.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    if path
-        .components()
-        .any(|component| component == Component::ParentDir)
+    if path.components().any(|component| component == Component::ParentDir)
         && let Ok(resolved) = path.canonicalize()
     {
         return Ok(resolved);
@@ -75,12 +55,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn load(source: PolicySource, overrides: Overrides, anchors: &Anchors) -> Result<Policy, Failure> {
-    let request = Request {
-        source,
-        managed: managed_policy(),
-        overrides,
-        anchors,
-    };
+    let request = Request { source, managed: managed_policy(), overrides, anchors };
     ringfence_policy::load(&request, &Disk).map_err(|error| Failure::Policy(Box::new(error)))
 }
 
@@ -93,12 +68,7 @@ fn source(source: &Source) -> PolicySource {
 }
 
 fn overrides(boundary: &Boundary) -> Result<Overrides, Failure> {
-    let absolute = |paths: &[PathBuf]| {
-        paths
-            .iter()
-            .map(|path| absolute(path))
-            .collect::<Result<Vec<_>, _>>()
-    };
+    let absolute = |paths: &[PathBuf]| paths.iter().map(|path| absolute(path)).collect::<Result<Vec<_>, _>>();
     Ok(Overrides {
         write: absolute(&boundary.write)?,
         read: absolute(&boundary.read)?,
@@ -121,9 +91,7 @@ fn overrides(boundary: &Boundary) -> Result<Overrides, Failure> {
 /// The machine-wide policy, if there is one. One that exists but cannot be read is not skipped: loading it fails.
 fn managed_policy() -> Option<PathBuf> {
     let path = if cfg!(windows) {
-        PathBuf::from(std::env::var_os("ProgramData")?)
-            .join("ringfence")
-            .join("policy.toml")
+        PathBuf::from(std::env::var_os("ProgramData")?).join("ringfence").join("policy.toml")
     } else {
         PathBuf::from("/etc/ringfence/policy.toml")
     };
@@ -140,9 +108,7 @@ impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         // One byte more than a policy may have shows that it is too large; a device that never ends is not read further.
         let mut content = Vec::new();
-        File::open(path)?
-            .take(MAX_FILE_SIZE as u64 + 1)
-            .read_to_end(&mut content)?;
+        File::open(path)?.take(MAX_FILE_SIZE as u64 + 1).read_to_end(&mut content)?;
         Ok(content)
     }
 }

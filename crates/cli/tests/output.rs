@@ -1,9 +1,6 @@
 //! What `run`, `plan` and `log` print, and to whom.
 #![cfg(target_os = "linux")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail this way, in its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail this way, in its helpers too")]
 
 mod common;
 
@@ -17,10 +14,7 @@ fn can_run(project: &Project) -> bool {
     let able = output.status.success();
     if !able {
         let reason = stderr(&output);
-        assert!(
-            reason.contains("error[no-mechanism]") || reason.contains("error[not-enforced]"),
-            "{reason}"
-        );
+        assert!(reason.contains("error[no-mechanism]") || reason.contains("error[not-enforced]"), "{reason}");
         eprintln!("skipped: {reason}");
     }
     able
@@ -42,16 +36,10 @@ fn the_command_meets_signals_as_it_would_outside() {
             .collect()
     };
     let output = project.call(["run", "--", "cat", "/proc/self/status"]);
-    let outside = std::process::Command::new("cat")
-        .arg("/proc/self/status")
-        .output()
-        .unwrap();
+    let outside = std::process::Command::new("cat").arg("/proc/self/status").output().unwrap();
     assert_eq!(masks(&stdout(&output)), masks(&stdout(&outside)));
     let output = project.call(["run", "--", "sh", "-c", "yes | head -n 1"]);
-    assert_eq!(
-        (stdout(&output), stderr(&output)),
-        ("y\n".to_owned(), String::new())
-    );
+    assert_eq!((stdout(&output), stderr(&output)), ("y\n".to_owned(), String::new()));
 }
 
 #[test]
@@ -61,17 +49,11 @@ fn the_receipt_is_one_line_of_json_on_standard_error() {
         return;
     }
     let output = project.call(["run", "--json", "--", "sh", "-c", "echo out; exit 3"]);
-    assert_eq!(
-        (output.status.code(), stdout(&output).as_str()),
-        (Some(3), "out\n")
-    );
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(3), "out\n"));
     let text = stderr(&output);
     assert_eq!(text.lines().count(), 1, "{text}");
     let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(
-        receipt["argv"],
-        serde_json::json!(["sh", "-c", "echo out; exit 3"])
-    );
+    assert_eq!(receipt["argv"], serde_json::json!(["sh", "-c", "echo out; exit 3"]));
     assert_eq!(receipt["exit"]["code"], 3, "{receipt}");
 }
 
@@ -88,34 +70,20 @@ fn the_log_lists_what_ran_and_notices_what_was_changed() {
     let output = project.call(["log", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 3);
-    assert!(
-        stdout(&output)
-            .lines()
-            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
-    );
+    assert!(stdout(&output).lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
     let page = stdout(&project.call(["log", "-n", "1"]));
-    assert!(
-        page.contains("exit 2") && !page.contains("exit 1"),
-        "{page}"
-    );
+    assert!(page.contains("exit 2") && !page.contains("exit 1"), "{page}");
     assert_eq!(project.call(["log", "--verify"]).status.code(), Some(0));
 
     let file = fs::read_dir(project.state())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "jsonl")
-        })
+        .find(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .unwrap();
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replacen("exit 1", "exit 9", 1)).unwrap();
     for arguments in [["log", "--verify"].as_slice(), &["log"], &["log", "--json"]] {
-        assert_eq!(
-            project.call(arguments).status.code(),
-            Some(1),
-            "{arguments:?}"
-        );
+        assert_eq!(project.call(arguments).status.code(), Some(1), "{arguments:?}");
     }
 }
 
@@ -126,10 +94,7 @@ fn terminal_escapes_in_arguments_do_not_reach_the_terminal() {
         return;
     }
     project.call(["run", "--", "true", "\x1b[2J\nforged line"]);
-    for arguments in [
-        ["log"].as_slice(),
-        &["plan", "--", "true", "\x1b[2J\nforged line"],
-    ] {
+    for arguments in [["log"].as_slice(), &["plan", "--", "true", "\x1b[2J\nforged line"]] {
         let output = project.call(arguments);
         let page = stdout(&output);
         assert!(page.contains(r"\u{1b}[2J\nforged line"), "{page}");
@@ -146,21 +111,10 @@ fn a_plan_changes_nothing_and_says_for_each_rule_how_strongly_it_holds() {
     let output = project.call(["plan", "--json", "--", "touch", "made"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let rules = plan["rules"].as_array().unwrap();
-    assert!(
-        rules.iter().any(|rule| rule["rule"] == "filesystem.write"),
-        "{plan}"
-    );
-    assert!(
-        rules.iter().all(|rule| rule["holds"]["level"].is_string()),
-        "{plan}"
-    );
+    assert!(rules.iter().any(|rule| rule["rule"] == "filesystem.write"), "{plan}");
+    assert!(rules.iter().all(|rule| rule["holds"]["level"].is_string()), "{plan}");
     let page = stdout(&project.call(["plan", "--", "touch", "made"]));
-    for part in [
-        "filesystem.write",
-        "kernel(",
-        "workspace (built in)",
-        "network",
-    ] {
+    for part in ["filesystem.write", "kernel(", "workspace (built in)", "network"] {
         assert!(page.contains(part), "{part} is missing:\n{page}");
     }
     assert!(fs::read_dir(project.workspace()).unwrap().next().is_none());

@@ -167,6 +167,7 @@ fn take_survey(_: &Policy, _: &Invocation, _: &State, _: bool) -> Result<Survey,
 }
 
 impl Availability {
+    #[cfg(target_os = "linux")]
     pub(crate) fn yes(detail: impl Into<String>) -> Self {
         Self { available: true, detail: detail.into() }
     }

@@ -6,6 +6,7 @@
 pub mod environment;
 mod error;
 pub mod facts;
+#[cfg(any(target_os = "linux", test))]
 mod git;
 mod host;
 mod invocation;

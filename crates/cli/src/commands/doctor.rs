@@ -23,16 +23,8 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
 fn page(rows: &[FactRow]) -> String {
     let mut table = Table::default();
     for row in rows {
-        let (word, style) = if row.available {
-            ("yes", GOOD)
-        } else {
-            ("no", BAD)
-        };
-        table.row([
-            Cell::new(row.name),
-            Cell::new(word).style(style),
-            Cell::new(&row.detail),
-        ]);
+        let (word, style) = if row.available { ("yes", GOOD) } else { ("no", BAD) };
+        table.row([Cell::new(row.name), Cell::new(word).style(style), Cell::new(&row.detail)]);
     }
     table.render()
 }
@@ -43,19 +35,9 @@ mod tests {
 
     #[test]
     fn every_no_has_its_reason_beside_it() {
-        let row = |name, available, detail: &str| FactRow {
-            name,
-            available,
-            detail: detail.to_owned(),
-        };
-        let page = page(&[
-            row("seccomp", true, "filters"),
-            row("namespaces", false, "user.max_user_namespaces is 0"),
-        ]);
+        let row = |name, available, detail: &str| FactRow { name, available, detail: detail.to_owned() };
+        let page = page(&[row("seccomp", true, "filters"), row("namespaces", false, "user.max_user_namespaces is 0")]);
         let page = anstream::adapter::strip_str(&page).to_string();
-        assert_eq!(
-            page,
-            "seccomp     yes  filters\nnamespaces  no   user.max_user_namespaces is 0\n"
-        );
+        assert_eq!(page, "seccomp     yes  filters\nnamespaces  no   user.max_user_namespaces is 0\n");
     }
 }

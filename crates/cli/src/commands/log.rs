@@ -19,14 +19,8 @@ pub(crate) fn log(arguments: &cli::Log) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     if !arguments.verify {
         let entries = log.entries()?;
-        let skipped = arguments
-            .last
-            .map_or(0, |last| entries.len().saturating_sub(last));
-        text = if arguments.json {
-            lines(&entries[skipped..])?
-        } else {
-            page(&entries[skipped..])
-        };
+        let skipped = arguments.last.map_or(0, |last| entries.len().saturating_sub(last));
+        text = if arguments.json { lines(&entries[skipped..])? } else { page(&entries[skipped..]) };
     }
     match (arguments.json, arguments.verify) {
         (false, _) => text += &conclusion(&verification),
@@ -55,37 +49,18 @@ fn page(entries: &[Entry]) -> String {
         };
         let started = UNIX_EPOCH + Duration::from_millis(receipt.started_ms);
         let started = humantime::format_rfc3339_seconds(started).to_string();
-        let words: Vec<String> = receipt
-            .argv
-            .iter()
-            .map(|word| quoted(&word.to_string()))
-            .collect();
+        let words: Vec<String> = receipt.argv.iter().map(|word| quoted(&word.to_string())).collect();
         let ended = Cell::new(receipt.exit.to_string());
         table.row([
             line,
             Cell::new(started.trim_end_matches('Z').replace('T', " ")),
-            Cell::new(format!(
-                "{:.3} s",
-                Duration::from_millis(receipt.duration_ms).as_secs_f64()
-            ))
-            .right(),
-            if receipt.exit_status() == 0 {
-                ended
-            } else {
-                ended.style(WARNING)
-            },
+            Cell::new(format!("{:.3} s", Duration::from_millis(receipt.duration_ms).as_secs_f64())).right(),
+            if receipt.exit_status() == 0 { ended } else { ended.style(WARNING) },
             Cell::new(words.join(" ")),
         ]);
         if !entry.chained {
-            let warning =
-                "does not follow from the line before: something was changed, taken out or put in";
-            table.row([
-                "".into(),
-                "".into(),
-                "".into(),
-                "".into(),
-                Cell::new(warning).style(BAD),
-            ]);
+            let warning = "does not follow from the line before: something was changed, taken out or put in";
+            table.row(["".into(), "".into(), "".into(), "".into(), Cell::new(warning).style(BAD)]);
         }
     }
     table.render()
@@ -93,11 +68,7 @@ fn page(entries: &[Entry]) -> String {
 
 /// Every receipt on a line of its own; what is none is left out, and `--verify` tells of it.
 fn lines(entries: &[Entry]) -> Result<String, Failure> {
-    entries
-        .iter()
-        .filter_map(|entry| entry.receipt.as_ref().ok())
-        .map(json)
-        .collect()
+    entries.iter().filter_map(|entry| entry.receipt.as_ref().ok()).map(json).collect()
 }
 
 /// The state of the chain as JSON.
@@ -123,9 +94,7 @@ impl<'a> From<&'a Verification> for Chain<'a> {
 }
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value)
-        .map(|line| line + "\n")
-        .map_err(|source| Failure::Encode { source })
+    serde_json::to_string(value).map(|line| line + "\n").map_err(|source| Failure::Encode { source })
 }
 
 fn conclusion(verification: &Verification) -> String {
@@ -139,17 +108,10 @@ fn conclusion(verification: &Verification) -> String {
     };
     match verification.broken.as_slice() {
         [] => format!("{GOOD}chain whole{GOOD:#}  {receipts}{torn}\n"),
-        lines => format!(
-            "{BAD}chain broken{BAD:#} at line {}  {receipts}{torn}\n",
-            numbers(lines)
-        ),
+        lines => format!("{BAD}chain broken{BAD:#} at line {}  {receipts}{torn}\n", numbers(lines)),
     }
 }
 
 fn numbers(lines: &[usize]) -> String {
-    lines
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

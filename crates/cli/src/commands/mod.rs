@@ -18,32 +18,21 @@ use crate::failure::Failure;
 /// Prints a page on standard output. A reader that has gone (`ringfence log | head`) is no failure.
 pub(crate) fn print(page: &str) -> Result<(), Failure> {
     let mut stream = anstream::stdout().lock();
-    printed(
-        stream
-            .write_all(page.as_bytes())
-            .and_then(|()| stream.flush()),
-    )
+    printed(stream.write_all(page.as_bytes()).and_then(|()| stream.flush()))
 }
 
 /// Prints a value as indented JSON on standard output.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|source| Failure::Encode { source })?;
+    let mut text = serde_json::to_string_pretty(value).map_err(|source| Failure::Encode { source })?;
     text.push('\n');
     let mut stream = io::stdout().lock();
-    printed(
-        stream
-            .write_all(text.as_bytes())
-            .and_then(|()| stream.flush()),
-    )
+    printed(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()))
 }
 
 /// Turns the outcome of printing into ours.
 pub(crate) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::WriteOutput { source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Failure::WriteOutput { source }),
         _ => Ok(()),
     }
 }

@@ -17,12 +17,7 @@ use crate::page::{BAD, Cell, GOOD, HEADING, QUIET, Table, WARNING, plain, quoted
 /// Prints the plan; the exit status is that of the refusal if `ringfence run` would refuse it.
 pub(crate) fn plan(arguments: &cli::Plan) -> Result<ExitCode, Failure> {
     let state = State::open()?;
-    let plan = run::resolve(
-        &arguments.boundary,
-        &arguments.start,
-        &arguments.target,
-        &state,
-    )?;
+    let plan = run::resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
     if arguments.json {
         print_json(&plan)?;
     } else {
@@ -58,31 +53,14 @@ fn section(title: &str, table: &Table) -> String {
 }
 
 fn head(command: &Command, plan: &Plan) -> Table {
-    let words: Vec<String> = command
-        .argv
-        .iter()
-        .map(|word| quoted(&word.to_string()))
-        .collect();
+    let words: Vec<String> = command.argv.iter().map(|word| quoted(&word.to_string())).collect();
     let mut table = Table::default();
-    table.row([
-        Cell::new("Command").style(HEADING),
-        Cell::new(words.join(" ")),
-    ]);
-    table.row([
-        Cell::new("Program").style(HEADING),
-        Cell::new(command.program.to_string_lossy()),
-    ]);
-    table.row([
-        Cell::new("Directory").style(HEADING),
-        Cell::new(command.directory.to_string_lossy()),
-    ]);
+    table.row([Cell::new("Command").style(HEADING), Cell::new(words.join(" "))]);
+    table.row([Cell::new("Program").style(HEADING), Cell::new(command.program.to_string_lossy())]);
+    table.row([Cell::new("Directory").style(HEADING), Cell::new(command.directory.to_string_lossy())]);
     match &plan.system {
         SystemPlan::Linux(linux) => {
-            let kinds: Vec<String> = linux
-                .namespaces
-                .iter()
-                .map(|kind| format!("{kind:?}").to_lowercase())
-                .collect();
+            let kinds: Vec<String> = linux.namespaces.iter().map(|kind| format!("{kind:?}").to_lowercase()).collect();
             let mut mechanism = format!("{:?}", linux.mechanism).to_lowercase();
             if !kinds.is_empty() {
                 mechanism += &format!(" ({})", kinds.join(", "));
@@ -96,20 +74,10 @@ fn head(command: &Command, plan: &Plan) -> Table {
 fn rules(rules: &[PlannedRule]) -> Table {
     let mut table = Table::indented(2);
     for planned in rules {
-        let accepted = if planned.accepted && !planned.holds.is_kernel() {
-            ", accepted"
-        } else {
-            ""
-        };
+        let accepted = if planned.accepted && !planned.holds.is_kernel() { ", accepted" } else { "" };
         table.row([
             Cell::new(planned.rule.as_str()),
-            Cell::new(
-                planned
-                    .origin
-                    .as_ref()
-                    .map_or_else(String::new, ToString::to_string),
-            )
-            .style(QUIET),
+            Cell::new(planned.origin.as_ref().map_or_else(String::new, ToString::to_string)).style(QUIET),
             Cell::new(format!("{}{accepted}", planned.holds)).style(strength(&planned.holds)),
         ]);
         table.note(Cell::new(&planned.asked).style(QUIET));
@@ -131,9 +99,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
     let mut seen: BTreeMap<PathBuf, (&str, Style)> = BTreeMap::new();
     for step in &linux.mounts {
         let shown = match step {
-            MountStep::Capture {
-                slot, attributes, ..
-            } => {
+            MountStep::Capture { slot, attributes, .. } => {
                 captured.insert(slot, Some(attributes));
                 None
             }
@@ -143,18 +109,12 @@ fn mounts(linux: &LinuxPlan) -> Table {
             }
             MountStep::Place { slot, path } => match captured.get(slot) {
                 Some(None) => Some((path.as_path(), "private, empty", Style::new())),
-                Some(Some(attributes)) if attributes.read_only => {
-                    Some((path.as_path(), "read-only", Style::new()))
-                }
-                Some(Some(attributes)) if attributes.devices => {
-                    Some((path.as_path(), "device", Style::new()))
-                }
+                Some(Some(attributes)) if attributes.read_only => Some((path.as_path(), "read-only", Style::new())),
+                Some(Some(attributes)) if attributes.devices => Some((path.as_path(), "device", Style::new())),
                 _ => Some((path.as_path(), "writable", WARNING)),
             },
             MountStep::LockHost => Some((Path::new("/"), "read-only", Style::new())),
-            MountStep::EmptyRoot => {
-                Some((Path::new("/"), "only what is listed here", Style::new()))
-            }
+            MountStep::EmptyRoot => Some((Path::new("/"), "only what is listed here", Style::new())),
             // Everything that is shown of it is placed by itself.
             MountStep::Tmpfs { .. } => None,
             MountStep::Cover { path, .. } => Some((path.as_path(), "hidden", GOOD)),
@@ -172,10 +132,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
     }
     let mut table = Table::indented(2);
     for (path, (word, style)) in &seen {
-        table.row([
-            Cell::new(path.to_string_lossy()),
-            Cell::new(*word).style(*style),
-        ]);
+        table.row([Cell::new(path.to_string_lossy()), Cell::new(*word).style(*style)]);
     }
     table
 }
@@ -183,11 +140,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
 /// The names of the variables; their values may be nobody else's business.
 fn environment(command: &Command) -> Table {
     let mut table = Table::indented(2);
-    let names: Vec<String> = command
-        .environment
-        .iter()
-        .map(|(name, _)| plain(&name.to_string()))
-        .collect();
+    let names: Vec<String> = command.environment.iter().map(|(name, _)| plain(&name.to_string())).collect();
     let mut line = String::new();
     for name in names {
         if !line.is_empty() && line.len() + name.len() >= 100 {

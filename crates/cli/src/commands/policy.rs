@@ -35,20 +35,13 @@ fn init(arguments: &PolicyInit) -> Result<ExitCode, Failure> {
         // Not looked up first: between a look and the writing another process could make the file.
         options.create_new(true);
     }
-    let outcome = options
-        .open(path)
-        .and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+    let outcome = options.open(path).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
     outcome.map_err(|source| match source.kind() {
         ErrorKind::AlreadyExists => Failure::FileExists { path: path.clone() },
-        _ => Failure::WriteFile {
-            path: path.clone(),
-            source,
-        },
+        _ => Failure::WriteFile { path: path.clone(), source },
     })?;
     let path = plain(&path.to_string_lossy());
-    print(&format!(
-        "wrote {path}; use it with: ringfence run --policy {path} -- COMMAND\n"
-    ))?;
+    print(&format!("wrote {path}; use it with: ringfence run --policy {path} -- COMMAND\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -65,11 +58,7 @@ fn check(arguments: &PolicyCheck) -> Result<ExitCode, Failure> {
     let policy = request::policy_file(&arguments.file, &anchors)?;
     let warnings = lint(&policy, &anchors);
     if arguments.json {
-        print_json(&Findings {
-            policy: &policy.profile,
-            tests: policy.tests.len(),
-            warnings: &warnings,
-        })?;
+        print_json(&Findings { policy: &policy.profile, tests: policy.tests.len(), warnings: &warnings })?;
     } else {
         print(&page(&policy.profile, policy.tests.len(), &warnings))?;
     }
@@ -80,18 +69,12 @@ fn check(arguments: &PolicyCheck) -> Result<ExitCode, Failure> {
 fn page(name: &str, tests: usize, warnings: &[Lint]) -> String {
     let mut page = String::new();
     for warning in warnings {
-        let place = warning.origin.as_ref().map_or_else(String::new, |origin| {
-            format!("{}: ", plain(&origin.to_string()))
-        });
+        let place =
+            warning.origin.as_ref().map_or_else(String::new, |origin| format!("{}: ", plain(&origin.to_string())));
         let (message, advice) = (plain(&warning.message), plain(&warning.advice));
-        page += &format!(
-            "{place}{WARNING}warning[{}]{WARNING:#}: {message}; {advice}\n",
-            warning.code
-        );
+        page += &format!("{place}{WARNING}warning[{}]{WARNING:#}: {message}; {advice}\n", warning.code);
     }
-    let count = |number: usize, what: &str| {
-        format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-    };
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     page += &format!(
         "{GOOD}valid{GOOD:#}  {} ({} of its own held, {})\n",
         plain(name),

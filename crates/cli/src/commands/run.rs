@@ -13,12 +13,7 @@ use crate::request;
 /// Runs the command and ends as it ended.
 pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     let state = State::open()?;
-    let plan = resolve(
-        &arguments.boundary,
-        &arguments.start,
-        &arguments.target,
-        &state,
-    )?;
+    let plan = resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
     let receipt = ringfence::Run::start(&plan, &state)?.wait()?;
     if arguments.json {
         print_receipt(&receipt)?;
@@ -29,12 +24,7 @@ pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
 }
 
 /// Makes the plan of a run: nothing is started or changed, apart from the record of what this machine can enforce.
-pub(crate) fn resolve(
-    boundary: &Boundary,
-    start: &Start,
-    target: &Target,
-    state: &State,
-) -> Result<Plan, Failure> {
+pub(crate) fn resolve(boundary: &Boundary, start: &Start, target: &Target, state: &State) -> Result<Plan, Failure> {
     let policy = request::policy(boundary)?;
     let invocation = invocation(boundary, start, target)?;
     let facts = Facts::probe(&policy, &invocation, state)?;
@@ -71,15 +61,8 @@ fn print_receipt(receipt: &Receipt) -> Result<(), Failure> {
 fn print_summary(receipt: &Receipt) {
     let mut stream = anstream::stderr().lock();
     // A status alone does not tell a limit from a command that ended that way by itself.
-    if matches!(
-        receipt.exit,
-        Exit::TimedOut | Exit::OutOfMemory | Exit::TooManyProcesses
-    ) {
-        let _ = writeln!(
-            stream,
-            "ringfence: {WARNING}ended{WARNING:#}: {}",
-            receipt.exit
-        );
+    if matches!(receipt.exit, Exit::TimedOut | Exit::OutOfMemory | Exit::TooManyProcesses) {
+        let _ = writeln!(stream, "ringfence: {WARNING}ended{WARNING:#}: {}", receipt.exit);
     }
     for item in &receipt.quarantined {
         let (path, place) = (item.path.to_string_lossy(), item.moved_to.to_string_lossy());

@@ -22,40 +22,23 @@ use crate::request;
 pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
     let stage = |source| Failure::Stage { source };
     let base = Base::make().map_err(stage)?;
-    let weak = weak_rules(
-        arguments.mechanism,
-        &Stage::build(&base.0, None).map_err(stage)?,
-    )?;
+    let weak = weak_rules(arguments.mechanism, &Stage::build(&base.0, None).map_err(stage)?)?;
     let mut flags = vec![format!("--mechanism={}", arguments.mechanism.as_str())];
     // A rule that is not held here would have every run refused. What it leaves open is shown, and not counted as held.
     flags.extend(weak.iter().map(|rule| format!("--accept-degraded={rule}")));
-    let fence = Fence {
-        program: std::env::current_exe().map_err(stage)?,
-        flags,
-    };
-    let wanted = |probe: &&Probe| {
-        arguments
-            .filter
-            .as_deref()
-            .is_none_or(|text| probe.name.contains(text))
-    };
+    let fence = Fence { program: std::env::current_exe().map_err(stage)?, flags };
+    let wanted = |probe: &&Probe| arguments.filter.as_deref().is_none_or(|text| probe.name.contains(text));
     let probes: Vec<&Probe> = catalogue().iter().filter(wanted).collect();
     let mut progress = Progress::of(probes.len());
     let mut findings = Vec::new();
     for probe in probes {
         progress.step();
         let verdict = judge(probe, &fence, &base.0, None).map_err(stage)?.verdict;
-        findings.push(Finding::new(
-            probe,
-            verdict,
-            excuse(probe, arguments.mechanism, &weak),
-        ));
+        findings.push(Finding::new(probe, verdict, excuse(probe, arguments.mechanism, &weak)));
     }
     drop(progress);
     if findings.is_empty() {
-        return Err(Failure::NoProbe {
-            filter: arguments.filter.clone().unwrap_or_default(),
-        });
+        return Err(Failure::NoProbe { filter: arguments.filter.clone().unwrap_or_default() });
     }
     if arguments.json {
         let lines: Result<Vec<String>, _> = findings.iter().map(serde_json::to_string).collect();
@@ -102,14 +85,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] = [
-        Self::Held,
-        Self::Open,
-        Self::NothingToHold,
-        Self::Refused,
-        Self::Escaped,
-        Self::Failed,
-    ];
+    const ALL: [Self; 6] = [Self::Held, Self::Open, Self::NothingToHold, Self::Refused, Self::Escaped, Self::Failed];
 
     fn is_sound(self) -> bool {
         match self {
@@ -140,35 +116,22 @@ impl Finding {
                 None => (Outcome::Escaped, String::new()),
             },
             Verdict::NoControl(reason) => (Outcome::NothingToHold, reason),
-            Verdict::ControlFailed(reason) => {
-                (Outcome::Failed, format!("does not work outside: {reason}"))
-            }
+            Verdict::ControlFailed(reason) => (Outcome::Failed, format!("does not work outside: {reason}")),
             Verdict::Broken(reason) if reason.contains(NOT_ENFORCED) => (Outcome::Refused, reason),
             Verdict::Broken(reason) => (Outcome::Failed, format!("did not run inside: {reason}")),
             _ => (Outcome::Failed, "this verdict is not known".to_owned()),
         };
-        Self {
-            probe: probe.name,
-            class: probe.class.name(),
-            tries: probe.tries,
-            result,
-            detail,
-        }
+        Self { probe: probe.name, class: probe.class.name(), tries: probe.tries, result, detail }
     }
 }
 
 /// Why the plan does not promise to hold a probe, where it does not.
 fn excuse(probe: &Probe, mechanism: Mechanism, weak: &[RuleId]) -> Option<String> {
-    let rule = weak
-        .iter()
-        .find(|rule| probe.class.rule() == Some(rule.as_str()));
-    rule.map(|rule| format!("{rule} is not held by the kernel here: see ringfence plan"))
-        .or_else(|| {
-            let reason = probe
-                .beyond_landlock
-                .filter(|_| mechanism == Mechanism::Landlock)?;
-            Some(reason.to_owned())
-        })
+    let rule = weak.iter().find(|rule| probe.class.rule() == Some(rule.as_str()));
+    rule.map(|rule| format!("{rule} is not held by the kernel here: see ringfence plan")).or_else(|| {
+        let reason = probe.beyond_landlock.filter(|_| mechanism == Mechanism::Landlock)?;
+        Some(reason.to_owned())
+    })
 }
 
 /// The rules of the default policy that this machine does not hold by its kernel, in a project such as the probes find.
@@ -179,15 +142,8 @@ fn weak_rules(mechanism: Mechanism, stage: &Stage) -> Result<Vec<RuleId>, Failur
     invocation.workspace = stage.workspace();
     invocation.directory = stage.workspace();
     invocation.mechanism = run::mechanism(mechanism);
-    let plan = Plan::resolve(
-        &policy,
-        &Facts::probe(&policy, &invocation, &state)?,
-        &invocation,
-    )?;
-    let weak = plan
-        .rules()
-        .iter()
-        .filter(|planned| !planned.holds.is_kernel());
+    let plan = Plan::resolve(&policy, &Facts::probe(&policy, &invocation, &state)?, &invocation)?;
+    let weak = plan.rules().iter().filter(|planned| !planned.holds.is_kernel());
     Ok(weak.map(|planned| planned.rule).collect())
 }
 
@@ -200,11 +156,7 @@ struct Progress {
 
 impl Progress {
     fn of(all: usize) -> Self {
-        Self {
-            done: 0,
-            all,
-            shown: std::io::stderr().is_terminal(),
-        }
+        Self { done: 0, all, shown: std::io::stderr().is_terminal() }
     }
 
     fn step(&mut self) {
@@ -231,13 +183,9 @@ struct Base(PathBuf);
 
 impl Base {
     fn make() -> std::io::Result<Self> {
-        let cache = std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute());
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-        let cache = cache.ok_or_else(|| {
-            std::io::Error::other("there is no home directory; set XDG_CACHE_HOME")
-        })?;
+        let cache = cache.ok_or_else(|| std::io::Error::other("there is no home directory; set XDG_CACHE_HOME"))?;
         let directory = cache.join(format!("ringfence-verify-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         Ok(Self(directory))
@@ -256,11 +204,7 @@ fn page(findings: &[Finding]) -> String {
     table.heads(["Way out", "Class", "Result", ""]);
     for finding in findings {
         let (word, style) = finding.result.shown();
-        let detail = if finding.detail.is_empty() {
-            finding.tries
-        } else {
-            &finding.detail
-        };
+        let detail = if finding.detail.is_empty() { finding.tries } else { &finding.detail };
         table.row([
             Cell::new(finding.probe),
             Cell::new(finding.class),
@@ -270,23 +214,11 @@ fn page(findings: &[Finding]) -> String {
     }
     let counts: Vec<String> = Outcome::ALL
         .iter()
-        .map(|result| {
-            (
-                result,
-                findings
-                    .iter()
-                    .filter(|finding| finding.result == *result)
-                    .count(),
-            )
-        })
+        .map(|result| (result, findings.iter().filter(|finding| finding.result == *result).count()))
         .filter(|(_, count)| *count > 0)
         .map(|(result, count)| format!("{count} {}", result.shown().0))
         .collect();
     let total = findings.len();
     let ways = if total == 1 { "way out" } else { "ways out" };
-    format!(
-        "{}\n{HEADING}{total} {ways}{HEADING:#}: {}\n",
-        table.render(),
-        counts.join(", ")
-    )
+    format!("{}\n{HEADING}{total} {ways}{HEADING:#}: {}\n", table.render(), counts.join(", "))
 }

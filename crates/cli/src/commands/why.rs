@@ -16,29 +16,15 @@ pub(crate) fn why(arguments: &Why) -> Result<ExitCode, Failure> {
     match &arguments.question {
         Question::Write(asked) => {
             let path = request::absolute(&asked.path)?;
-            answer(
-                &asked.boundary,
-                asked.json,
-                "write",
-                path.display(),
-                |policy| decide_write(policy, &path),
-            )
+            answer(&asked.boundary, asked.json, "write", path.display(), |policy| decide_write(policy, &path))
         }
         Question::Read(asked) => {
             let path = request::absolute(&asked.path)?;
-            answer(
-                &asked.boundary,
-                asked.json,
-                "read",
-                path.display(),
-                |policy| decide_read(policy, &path),
-            )
+            answer(&asked.boundary, asked.json, "read", path.display(), |policy| decide_read(policy, &path))
         }
         Question::Connect(asked) => {
             let to = &asked.destination;
-            answer(&asked.boundary, asked.json, "connect", to, |policy| {
-                decide_connect(policy, &to.host, to.port)
-            })
+            answer(&asked.boundary, asked.json, "connect", to, |policy| decide_connect(policy, &to.host, to.port))
         }
     }
 }
@@ -63,11 +49,7 @@ fn answer(
     let decision = decide(&policy);
     let target = target.to_string();
     if json {
-        print_json(&Answer {
-            action,
-            target: &target,
-            decision: &decision,
-        })?;
+        print_json(&Answer { action, target: &target, decision: &decision })?;
     } else {
         print(&page(action, &target, &decision))?;
     }
@@ -78,24 +60,12 @@ fn answer(
 }
 
 fn page(action: &str, target: &str, decision: &Decision<'_>) -> String {
-    let style = if decision.verdict == Verdict::Allow {
-        GOOD
-    } else {
-        BAD
-    };
+    let style = if decision.verdict == Verdict::Allow { GOOD } else { BAD };
     let mut table = Table::indented(2);
     table.row(["because".into(), Cell::new(decision.reason.to_string())]);
     if let Some(rule) = &decision.rule {
-        table.row([
-            "rule".into(),
-            Cell::new(format!("{} = {}", rule.key, rule.value)),
-        ]);
+        table.row(["rule".into(), Cell::new(format!("{} = {}", rule.key, rule.value))]);
         table.row(["written".into(), Cell::new(rule.origin.to_string())]);
     }
-    format!(
-        "{style}{}{style:#}  {action} {}\n{}",
-        decision.verdict,
-        plain(target),
-        table.render()
-    )
+    format!("{style}{}{style:#}  {action} {}\n{}", decision.verdict, plain(target), table.render())
 }

@@ -15,9 +15,7 @@ impl Project {
     pub(crate) fn new() -> Self {
         // Not in /tmp: a run has one of its own, and a file of the host that is not there cannot be denied.
         let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let project = Self {
-            directory: tempfile::tempdir_in(base).unwrap(),
-        };
+        let project = Self { directory: tempfile::tempdir_in(base).unwrap() };
         for directory in [project.workspace(), project.home()] {
             fs::create_dir(directory).unwrap();
         }
@@ -40,10 +38,7 @@ impl Project {
     }
 
     /// Returns a call of ringfence that has not started yet.
-    pub(crate) fn command<S: AsRef<OsStr>>(
-        &self,
-        arguments: impl IntoIterator<Item = S>,
-    ) -> Command {
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
         command
             .args(arguments)

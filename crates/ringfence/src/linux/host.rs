@@ -131,7 +131,8 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
     script.program = None;
     // The lock-down is part of what is tried, whichever process takes it on itself in a real run.
     script.lock_in = super::sys::LockIn::Init;
-    let mut launched = launch(&mut script).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
+    let mut launched =
+        launch(&mut script, None).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
     let outcome = launched.outcome();
     rustix::process::waitpid(rustix::process::Pid::from_raw(launched.pid), rustix::process::WaitOptions::empty())
         .map_err(|error| error.to_string())?;

@@ -25,6 +25,7 @@ pub(crate) struct LinuxRun {
     id: String,
     started: (SystemTime, Instant),
     process: Process,
+    signals: Signals,
     terminal: Option<Terminal>,
     _temporary: Option<Temporary>,
     _cgroup: Option<Cgroup>,
@@ -42,8 +43,10 @@ impl LinuxRun {
         let mut script = compile::compile(&plan.command, linux, directory)?;
         script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
         let started = (SystemTime::now(), Instant::now());
-        let launched =
-            launch(&mut script).map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
+        // From here on a signal that asks this process to end is the command's.
+        let signals = Signals::catch().map_err(system("catching signals"))?;
+        let launched = launch(&mut script, Some(&signals))
+            .map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
         let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
         // The child is busy building; what the receipt needs is made meanwhile.
         let (plan, plan_hash) = (plan.clone(), plan.hash()?);
@@ -59,6 +62,7 @@ impl LinuxRun {
             id,
             started,
             process,
+            signals,
             terminal,
             _temporary: temporary,
             _cgroup: cgroup,
@@ -97,14 +101,13 @@ impl LinuxRun {
     /// Waits for the end of the command, passing on signals and what is typed and printed, and enforcing what only the
     /// supervisor can.
     fn supervise(&mut self, linux: &LinuxPlan) -> Result<(Exit, Usage), Error> {
-        let signals = Signals::catch().map_err(system("catching signals"))?;
         let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
         let period = linux.monitor_ms.map(Duration::from_millis);
         let mut next_sample = period.map(|period| Instant::now() + period);
         loop {
-            let ready = self.poll(&signals, deadline.into_iter().chain(next_sample).min())?;
+            let ready = self.poll(deadline.into_iter().chain(next_sample).min())?;
             if ready.signals {
-                self.pass_on(&signals)?;
+                self.pass_on()?;
             }
             if let Some(terminal) = &mut self.terminal {
                 if ready.output {
@@ -139,11 +142,11 @@ impl LinuxRun {
         Ok((exit, Usage::default()))
     }
 
-    fn poll(&mut self, signals: &Signals, until: Option<Instant>) -> Result<Ready, Error> {
-        let status = &self.process.launched()?.status;
+    fn poll(&mut self, until: Option<Instant>) -> Result<Ready, Error> {
+        let status = &self.process.launched.as_ref().ok_or_else(gone)?.status;
         let mut polled = vec![
             PollFd::from_borrowed_fd(status.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
         ];
         let stdin = std::io::stdin();
         if let Some(terminal) = &self.terminal {
@@ -166,8 +169,8 @@ impl LinuxRun {
         Ok(Ready { status: ready(0), signals: ready(1), output: ready(2), input: ready(3) })
     }
 
-    fn pass_on(&mut self, signals: &Signals) -> Result<(), Error> {
-        while let Some(caught) = signals.next() {
+    fn pass_on(&mut self) -> Result<(), Error> {
+        while let Some(caught) = self.signals.next() {
             if caught.is_resize() {
                 if let Some(terminal) = &self.terminal {
                     terminal.resize();
@@ -212,10 +215,7 @@ struct Process {
 
 impl Process {
     fn launched(&mut self) -> Result<&mut Launched, Error> {
-        self.launched.as_mut().ok_or_else(|| Error::System {
-            operation: "supervising the command",
-            source: std::io::ErrorKind::NotConnected.into(),
-        })
+        self.launched.as_mut().ok_or_else(gone)
     }
 
     fn terminal(&mut self, wanted: bool) -> Result<Option<Terminal>, Error> {
@@ -277,6 +277,11 @@ impl Drop for Process {
         // Nobody is left to report to.
         self.finish().unwrap_or_default();
     }
+}
+
+/// The process was waited for already.
+fn gone() -> Error {
+    Error::System { operation: "supervising the command", source: std::io::ErrorKind::NotConnected.into() }
 }
 
 fn exceeded(limits: &Limits, top: i32) -> Option<Exit> {

@@ -18,6 +18,7 @@ mod seccomp;
 
 pub use landlock::{FileAccess, LandlockPlan, LandlockRule, Scope};
 pub use layout::{Attributes, MountStep};
+#[cfg(target_os = "linux")]
 pub(crate) use layout::{EMPTY_DIRECTORY, EMPTY_FILE};
 pub use seccomp::{Condition, SeccompAction, SeccompPlan, SeccompRule};
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use super::call::{self, Errno};
 use super::init::{self, Ends};
 use super::script::{Failure, Script};
+use super::signals::Signals;
 
 /// A process that is building its sandbox, or has.
 #[derive(Debug)]
@@ -21,12 +22,12 @@ pub(crate) struct Launched {
     report: OwnedFd,
 }
 
-/// Starts a script in new namespaces.
+/// Starts a script in new namespaces. Signals that are caught already are not blocked for the command.
 ///
 /// # Errors
 ///
 /// What `clone3(2)` or making the pipes answered. What fails later is in [`Launched::outcome`].
-pub(crate) fn launch(script: &mut Script) -> std::io::Result<Launched> {
+pub(crate) fn launch(script: &mut Script, caught: Option<&Signals>) -> std::io::Result<Launched> {
     let (report, child_report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (status, child_status) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (control, child_control) = rustix::net::socketpair(
@@ -39,7 +40,8 @@ pub(crate) fn launch(script: &mut Script) -> std::io::Result<Launched> {
         Ends { report: child_report.as_raw_fd(), status: child_status.as_raw_fd(), control: child_control.as_raw_fd() };
     // No signal handler of the embedding program may run in the copy of its memory.
     let mask = block_signals()?;
-    let cloned = clone(script, ends, &mask);
+    // The command gets the mask that the caller had before any signal was caught.
+    let cloned = clone(script, ends, caught.map_or(&mask, Signals::mask_before));
     restore_signals(&mask);
     let (pid, pidfd) = cloned?;
     Ok(Launched { pid, pidfd, status, control, report })

@@ -46,6 +46,11 @@ impl Signals {
         Ok(unsafe { Self { descriptor: OwnedFd::from_raw_fd(descriptor), before: before.assume_init() } })
     }
 
+    /// The mask of this thread before.
+    pub(super) fn mask_before(&self) -> &libc::sigset_t {
+        &self.before
+    }
+
     /// The next signal, if one arrived.
     pub(crate) fn next(&self) -> Option<Caught> {
         // Larger than one entry of signalfd_siginfo, smaller than two: one is read at a time.
