@@ -102,6 +102,7 @@ pub struct Carved {
 /// Directories that every run gets fresh on Linux; nothing of the host's can be reached under them.
 pub(crate) const FRESH: &[&str] = &["/dev", "/proc", "/run", "/tmp", "/var/tmp"];
 
+#[cfg(target_os = "linux")]
 impl Survey {
     /// Whether a path lies in a write root.
     pub(crate) fn writable(&self, path: &Path) -> bool {

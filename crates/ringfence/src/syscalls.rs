@@ -6,9 +6,11 @@
 use crate::facts::Architecture;
 
 /// The highest number that this table's authors have looked at (`file_setattr`, Linux 6.17).
+#[cfg(target_os = "linux")]
 pub(crate) const LAST_KNOWN: u32 = 469;
 
 /// Set in the number of an x32 call, which a filter for x86-64 must refuse (seccomp(2)).
+#[cfg(target_os = "linux")]
 pub(crate) const X32_BIT: u32 = 0x4000_0000;
 
 /// The number of a call, if the architecture has it.
@@ -22,6 +24,7 @@ pub(crate) fn number(architecture: Architecture, call: &str) -> Option<u32> {
 }
 
 /// The value of `seccomp_data.arch` (`AUDIT_ARCH_*` of linux/audit.h).
+#[cfg(target_os = "linux")]
 pub(crate) fn audit_architecture(architecture: Architecture) -> u32 {
     match architecture {
         Architecture::X86_64 => 0xc000_003e,

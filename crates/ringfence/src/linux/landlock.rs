@@ -7,8 +7,9 @@ const WRITE_FILE: u64 = 1 << 1;
 const REMOVE: u64 = 1 << 4 | 1 << 5; // REMOVE_DIR, REMOVE_FILE
 const MAKE_DEVICE: u64 = 1 << 6 | 1 << 11; // MAKE_CHAR, MAKE_BLOCK
 const MAKE: u64 = 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12; // MAKE_DIR, _REG, _SOCK, _FIFO, _SYM
-/// Rights that came later, with the ABI that brought them: REFER, TRUNCATE, IOCTL_DEV.
-const LATER: [(u32, u64); 3] = [(2, 1 << 13), (3, 1 << 14), (5, 1 << 15)];
+/// Rights that came later, with the ABI that brought them.
+const REFER: [(u32, u64); 1] = [(2, 1 << 13)];
+const TRUNCATE_AND_IOCTL: [(u32, u64); 2] = [(3, 1 << 14), (5, 1 << 15)];
 
 const TCP: u64 = 1 | 2; // BIND_TCP, CONNECT_TCP
 
@@ -23,7 +24,8 @@ pub(super) fn granted(abi: u32, access: &[FileAccess]) -> u64 {
     access.iter().fold(0, |bits, access| {
         bits | match access {
             FileAccess::Read => READ,
-            FileAccess::Write => later(abi) | WRITE_FILE | REMOVE | MAKE,
+            FileAccess::Write => known(abi, &REFER) | WRITE_FILE | REMOVE | MAKE,
+            FileAccess::Descriptor => known(abi, &TRUNCATE_AND_IOCTL),
         }
     })
 }
@@ -43,8 +45,8 @@ pub(super) fn scoped(plan: &LandlockPlan) -> u64 {
     })
 }
 
-fn later(abi: u32) -> u64 {
-    LATER.iter().filter(|(since, _)| *since <= abi).fold(0, |bits, (_, right)| bits | right)
+fn known(abi: u32, rights: &[(u32, u64)]) -> u64 {
+    rights.iter().filter(|(since, _)| *since <= abi).fold(0, |bits, (_, right)| bits | right)
 }
 
 #[cfg(test)]
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     fn plan(abi: u32) -> LandlockPlan {
-        let handled = vec![FileAccess::Read, FileAccess::Write];
+        let handled = vec![FileAccess::Read, FileAccess::Write, FileAccess::Descriptor];
         LandlockPlan { abi, handled, handles_tcp: false, rules: vec![], scopes: vec![] }
     }
 

@@ -11,9 +11,11 @@ use crate::survey::{Before, Identity, Place, RuntimePath, Survey, Watch};
 use crate::{Error, Invocation, State};
 
 mod carve;
+mod listing;
 mod resolve;
 mod sockets;
 
+use listing::Listings;
 use resolve::resolve;
 
 impl Survey {
@@ -149,8 +151,9 @@ impl Survey {
                             ..anchors.clone()
                         }));
                     }
-                    for path in paths {
-                        hide(&path, Some(rule.origin.clone()))?;
+                    let mut listings = Listings::default();
+                    for path in paths.iter().filter(|path| listings.may_exist(path)) {
+                        hide(path, Some(rule.origin.clone()))?;
                     }
                 }
             }

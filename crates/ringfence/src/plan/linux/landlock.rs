@@ -39,8 +39,11 @@ pub struct LandlockRule {
 pub enum FileAccess {
     /// `EXECUTE`, `READ_FILE` and `READ_DIR`.
     Read,
-    /// Everything that changes content or names: `WRITE_FILE`, `REMOVE_*`, `MAKE_*`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
+    /// Everything that changes content or names: `WRITE_FILE`, `REMOVE_*`, `MAKE_*`, `REFER`.
     Write,
+    /// `TRUNCATE` and `IOCTL_DEV`. The kernel decides them at every `open(2)`, also one for reading, which then costs a
+    /// walk to the root.
+    Descriptor,
 }
 
 /// A relation to processes outside the domain.
@@ -64,11 +67,16 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
         return None;
     }
     let scopes = if abi >= SCOPES { vec![Scope::AbstractUnixSocket, Scope::Signal] } else { Vec::new() };
-    let write = |path: PathBuf| LandlockRule { path, access: vec![FileAccess::Write] };
+    let access = match mechanism {
+        Mechanism::Namespaces => vec![FileAccess::Write],
+        Mechanism::Landlock => vec![FileAccess::Write, FileAccess::Descriptor],
+    };
+    let write = |path: PathBuf| LandlockRule { path, access: access.clone() };
     let roots = facts.survey.write.iter().map(|root| write(root.path.clone()));
     Some(match mechanism {
         // The mounts decide what can be read; the ruleset is the second lock on what can be written. It also covers
-        // what a read-only mount does not: writing into a named pipe of the host.
+        // what a read-only mount does not: writing into a named pipe of the host. Truncation needs no second lock: a
+        // read-only mount refuses it whatever the file is, and devices work nowhere but in the private /dev.
         Mechanism::Namespaces => LandlockPlan {
             abi,
             handled: vec![FileAccess::Write],
@@ -78,7 +86,7 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
         },
         Mechanism::Landlock => LandlockPlan {
             abi,
-            handled: vec![FileAccess::Read, FileAccess::Write],
+            handled: vec![FileAccess::Read, FileAccess::Write, FileAccess::Descriptor],
             handles_tcp: abi >= TCP && policy.network.mode.value != NetworkMode::Open,
             rules: alone(facts).chain(roots).collect(),
             scopes,
@@ -92,9 +100,14 @@ fn alone(facts: &Facts) -> impl Iterator<Item = LandlockRule> {
     let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts"];
     readable
         .map(|path| LandlockRule { path: path.clone(), access: vec![FileAccess::Read] })
-        .chain(devices.map(|path| LandlockRule { path: path.into(), access: vec![FileAccess::Write] }))
+        .chain(
+            devices.map(|path| LandlockRule {
+                path: path.into(),
+                access: vec![FileAccess::Write, FileAccess::Descriptor],
+            }),
+        )
         .chain([LandlockRule {
             path: super::PRIVATE_TEMPORARY.into(),
-            access: vec![FileAccess::Read, FileAccess::Write],
+            access: vec![FileAccess::Read, FileAccess::Write, FileAccess::Descriptor],
         }])
 }
