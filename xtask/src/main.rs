@@ -4,6 +4,7 @@
 mod bench;
 mod documents;
 mod generate;
+mod windows;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ enum Chore {
     Docs,
     /// Measure, side by side with comparators
     Bench(bench::Arguments),
+    /// Check and test the Windows side on Linux
+    Windows(windows::Arguments),
     #[command(name = bench::inside::OPEN_CLOSE, hide = true)]
     OpenClose(bench::inside::OpenClose),
 }
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Chore::Generate(arguments) => generate::generate(&arguments),
         Chore::Docs => documents::check(&root()),
         Chore::Bench(arguments) => bench::bench(&arguments),
+        Chore::Windows(arguments) => windows::windows(&arguments),
         Chore::OpenClose(arguments) => bench::inside::open_close(&arguments),
     }
 }

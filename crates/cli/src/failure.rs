@@ -17,6 +17,7 @@ const EXIT_REFUSED: u8 = 126;
 
 /// Why the command line could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "the probes of `verify` run on Linux only, so far"))]
 #[non_exhaustive]
 pub(crate) enum Failure {
     /// The arguments do not fit the definition of the command line.

@@ -1,6 +1,6 @@
 //! What lies at the paths that a policy names: canonical paths, identities, what exists and what does not.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ringfence_policy::Origin;
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ pub(crate) const FRESH: &[&str] = &["/dev", "/proc", "/run", "/tmp", "/var/tmp"]
 #[cfg(target_os = "linux")]
 impl Survey {
     /// Whether a path lies in a write root.
-    pub(crate) fn writable(&self, path: &Path) -> bool {
+    pub(crate) fn writable(&self, path: &std::path::Path) -> bool {
         self.write.iter().any(|root| path.starts_with(&root.path))
     }
 }

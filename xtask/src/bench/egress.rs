@@ -39,11 +39,8 @@ pub(crate) struct Row {
 pub(crate) fn run() -> Result<Vec<Row>, String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     let server = EchoServer::start().map_err(failed("cannot start the server"))?;
-    let directory =
-        std::env::temp_dir().join(format!("ringfence-bench-egress-{}", std::process::id()));
-    fs::create_dir_all(&directory).map_err(failed(
-        "cannot create a directory for the other proxies' files",
-    ))?;
+    let directory = std::env::temp_dir().join(format!("ringfence-bench-egress-{}", std::process::id()));
+    fs::create_dir_all(&directory).map_err(failed("cannot create a directory for the other proxies' files"))?;
     let measured = measure_all(&server, &directory);
     // Logs and configurations of the other proxies; nothing depends on them any more.
     let _ = fs::remove_dir_all(&directory);
@@ -65,21 +62,14 @@ fn measure_all(server: &EchoServer, directory: &Path) -> io::Result<Vec<Row>> {
         ProxyProcess::tinyproxy(directory)?,
         ProxyProcess::squid(directory)?,
     ];
-    let ways: Vec<Option<&ProxyProcess>> = std::iter::once(None)
-        .chain(proxies.iter().map(Some))
-        .collect();
+    let ways: Vec<Option<&ProxyProcess>> = std::iter::once(None).chain(proxies.iter().map(Some)).collect();
     let mut samples: Vec<Vec<Row>> = vec![Vec::new(); ways.len()];
     for _ in 0..ROUNDS {
         for (index, proxy) in ways.iter().enumerate() {
-            let way = Way {
-                proxy: proxy.map(|proxy| proxy.address),
-                server: server.address,
-            };
+            let way = Way { proxy: proxy.map(|proxy| proxy.address), server: server.address };
             let before = proxy.map_or(Duration::ZERO, ProxyProcess::processor_time);
             let tunnels = way.tunnels()?;
-            let used = proxy
-                .map_or(Duration::ZERO, ProxyProcess::processor_time)
-                .saturating_sub(before);
+            let used = proxy.map_or(Duration::ZERO, ProxyProcess::processor_time).saturating_sub(before);
             samples[index].push(Row {
                 name: proxy.map_or("direct", |proxy| proxy.name),
                 tunnels_per_second: f64::from(tunnels) / TUNNEL_TIME.as_secs_f64(),
@@ -95,43 +85,17 @@ fn measure_all(server: &EchoServer, directory: &Path) -> io::Result<Vec<Row>> {
 
 /// The promises of the egress proxy.
 fn check(rows: &[Row]) -> Result<(), String> {
-    let row = |name| {
-        rows.iter()
-            .find(|row| row.name == name)
-            .ok_or_else(|| format!("{name} was not measured"))
-    };
-    let (direct, ours, tinyproxy, squid) = (
-        row("direct")?,
-        row("ringfence")?,
-        row("tinyproxy")?,
-        row("squid")?,
-    );
+    let row = |name| rows.iter().find(|row| row.name == name).ok_or_else(|| format!("{name} was not measured"));
+    let (direct, ours, tinyproxy, squid) = (row("direct")?, row("ringfence")?, row("tinyproxy")?, row("squid")?);
     let added = ours.first_byte.saturating_sub(direct.first_byte);
     let promises = [
-        (
-            "tunnels/s at least 2 x tinyproxy",
-            ours.tunnels_per_second >= 2.0 * tinyproxy.tunnels_per_second,
-        ),
-        (
-            "tunnels/s at least 1 x squid",
-            ours.tunnels_per_second >= squid.tunnels_per_second,
-        ),
-        (
-            "added latency of a new tunnel under 0.5 ms",
-            added < Duration::from_micros(500),
-        ),
+        ("tunnels/s at least 2 x tinyproxy", ours.tunnels_per_second >= 2.0 * tinyproxy.tunnels_per_second),
+        ("tunnels/s at least 1 x squid", ours.tunnels_per_second >= squid.tunnels_per_second),
+        ("added latency of a new tunnel under 0.5 ms", added < Duration::from_micros(500)),
         ("bulk at least 0.8 x direct", ours.bulk >= 0.8 * direct.bulk),
     ];
-    let missed: Vec<&str> = promises
-        .iter()
-        .filter(|(_, kept)| !kept)
-        .map(|(promise, _)| *promise)
-        .collect();
-    if missed.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("missed: {}", missed.join("; ")))
-    }
+    let missed: Vec<&str> = promises.iter().filter(|(_, kept)| !kept).map(|(promise, _)| *promise).collect();
+    if missed.is_empty() { Ok(()) } else { Err(format!("missed: {}", missed.join("; "))) }
 }
 
 /// One way to the server.
@@ -147,9 +111,7 @@ impl Way {
         stream.set_nodelay(true)?;
         if self.proxy.is_some() {
             let target = self.server;
-            stream.write_all(
-                format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").as_bytes(),
-            )?;
+            stream.write_all(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").as_bytes())?;
             let mut head = Vec::new();
             let mut buffer = [0; 1024];
             while !head.ends_with(b"\r\n\r\n") {
@@ -159,9 +121,7 @@ impl Way {
                 }
             }
             if head.get(9..12) != Some(b"200") {
-                return Err(io::Error::other(
-                    String::from_utf8_lossy(&head).into_owned(),
-                ));
+                return Err(io::Error::other(String::from_utf8_lossy(&head).into_owned()));
             }
         }
         Ok(stream)
@@ -187,9 +147,7 @@ impl Way {
         stop.store(true, Ordering::Relaxed);
         let mut total = 0;
         for client in clients {
-            total += client
-                .join()
-                .map_err(|_| io::Error::other("a client panicked"))??;
+            total += client.join().map_err(|_| io::Error::other("a client panicked"))??;
         }
         Ok(total)
     }
@@ -285,9 +243,7 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
             let block = vec![0; 256 * 1024];
             let mut left = BULK_BYTES;
             while left > 0 {
-                let count = stream.write(
-                    &block[..block.len().min(usize::try_from(left).unwrap_or(usize::MAX))],
-                )?;
+                let count = stream.write(&block[..block.len().min(usize::try_from(left).unwrap_or(usize::MAX))])?;
                 left -= count as u64;
             }
         } else {
@@ -307,21 +263,12 @@ struct ProxyProcess {
 impl ProxyProcess {
     fn ringfence(server: SocketAddr) -> io::Result<Self> {
         let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "ringfence-egress",
-                "--example",
-                "egress_server",
-            ])
+            .args(["build", "--quiet", "--release", "--package", "ringfence-egress", "--example", "egress_server"])
             .status()?;
         if !built.success() {
             return Err(io::Error::other("the proxy does not build"));
         }
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
         let mut child = Command::new(target.join("release/examples/egress_server"))
             .args(["127.0.0.1:0".to_owned(), server.to_string()])
             .stdin(Stdio::piped())
@@ -331,22 +278,11 @@ impl ProxyProcess {
         if let Some(output) = child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        let mut words = line
-            .trim()
-            .strip_prefix("listening on ")
-            .unwrap_or_default()
-            .split(" after ");
+        let mut words = line.trim().strip_prefix("listening on ").unwrap_or_default().split(" after ");
         let address = words.next().and_then(|text| text.parse().ok());
         let address = address.ok_or_else(|| io::Error::other(format!("the proxy said: {line}")))?;
-        println!(
-            "ringfence's proxy started in {}, its first time in the process",
-            words.next().unwrap_or("?")
-        );
-        Ok(Self {
-            name: "ringfence",
-            address,
-            child,
-        })
+        println!("ringfence's proxy started in {}, its first time in the process", words.next().unwrap_or("?"));
+        Ok(Self { name: "ringfence", address, child })
     }
 
     fn tinyproxy(directory: &Path) -> io::Result<Self> {
@@ -358,11 +294,7 @@ impl ProxyProcess {
         );
         let file = directory.join("tinyproxy.conf");
         fs::write(&file, configuration)?;
-        Self::spawn(
-            "tinyproxy",
-            address,
-            Command::new("tinyproxy").arg("-d").arg("-c").arg(file),
-        )
+        Self::spawn("tinyproxy", address, Command::new("tinyproxy").arg("-d").arg("-c").arg(file))
     }
 
     fn squid(directory: &Path) -> io::Result<Self> {
@@ -376,16 +308,8 @@ impl ProxyProcess {
         );
         let file = directory.join("squid.conf");
         fs::write(&file, configuration)?;
-        let program = if Path::new("/usr/sbin/squid").exists() {
-            "/usr/sbin/squid"
-        } else {
-            "squid"
-        };
-        Self::spawn(
-            "squid",
-            address,
-            Command::new(program).arg("-N").arg("-f").arg(file),
-        )
+        let program = if Path::new("/usr/sbin/squid").exists() { "/usr/sbin/squid" } else { "squid" };
+        Self::spawn("squid", address, Command::new(program).arg("-N").arg("-f").arg(file))
     }
 
     fn spawn(name: &'static str, address: SocketAddr, command: &mut Command) -> io::Result<Self> {
@@ -394,20 +318,12 @@ impl ProxyProcess {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| {
-                io::Error::other(format!("{name} (Debian package {name}): {error}"))
-            })?;
-        let process = Self {
-            name,
-            address,
-            child,
-        };
+            .map_err(|error| io::Error::other(format!("{name} (Debian package {name}): {error}")))?;
+        let process = Self { name, address, child };
         let end = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             if Instant::now() > end {
-                return Err(io::Error::other(format!(
-                    "{name} does not listen on {address}"
-                )));
+                return Err(io::Error::other(format!("{name} does not listen on {address}")));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -418,19 +334,10 @@ impl ProxyProcess {
 impl ProxyProcess {
     /// User and system time so far (proc_pid_stat(5), fields 14 and 15, in hundredths of a second).
     fn processor_time(&self) -> Duration {
-        let stat =
-            fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         // The second field may hold anything, in parentheses.
-        let fields = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace();
-        let ticks: u64 = fields
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<u64>().ok())
-            .sum();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
     }
 }

@@ -1,6 +1,7 @@
 //! Measurements, each side by side with its comparators in one run, and the bounds that they must keep.
 
 mod contestant;
+mod egress;
 pub(crate) mod inside;
 mod spawn;
 mod supervisor;
@@ -20,11 +21,14 @@ pub(crate) struct Arguments {
 enum Bench {
     /// The cost of a run: start, open, a recursive grep, memory, size of the program
     Spawn(spawn::Arguments),
+    /// The egress proxy beside tinyproxy and squid
+    Egress,
 }
 
 /// Runs the measurement that was asked for.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     match &arguments.bench {
         Bench::Spawn(arguments) => spawn::spawn(arguments),
+        Bench::Egress => egress::run().map(drop).map_err(anyhow::Error::msg),
     }
 }
