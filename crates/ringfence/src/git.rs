@@ -208,6 +208,7 @@ mod tests {
         assert!(repository.writable().is_empty());
         assert!(repository.protected().contains(&workspace.join(".git/hooks")));
         assert!(repository.protected().contains(&workspace.join(".git/config")));
+        assert!(repository.protected().contains(&workspace.join(".git/rebase-merge/git-rebase-todo")));
     }
 
     #[test]
