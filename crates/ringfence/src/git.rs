@@ -83,9 +83,13 @@ impl Repository {
             for worktree in children(&self.common.join("worktrees")) {
                 paths.extend(["gitdir", "commondir", "config.worktree"].map(|name| worktree.join(name)));
             }
-            if let Some(hooks) = hooks_path(&self.common.join("config")) {
-                paths.extend(canonical(self.workspace(), &hooks));
-            }
+            let text = std::fs::read_to_string(self.common.join("config")).unwrap_or_default();
+            let hooks = value_of(&text, "core", "hookspath");
+            paths.extend(hooks.and_then(|hooks| canonical(self.workspace(), Path::new(&hooks))));
+            // A file that the configuration includes is configuration too, wherever it lies.
+            let included =
+                values_of(&text, "path", |section| section == "include" || section.starts_with("includeif "));
+            paths.extend(included.filter_map(|path| canonical(&self.common, Path::new(path))));
         }
         paths
     }
@@ -135,27 +139,24 @@ fn worktree_of(module: &Path) -> Option<PathBuf> {
     canonical(module, Path::new(&value_of(&text, "core", "worktree")?))
 }
 
-fn hooks_path(config: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(config).ok()?;
-    value_of(&text, "core", "hookspath").map(PathBuf::from)
+/// The last value of a key in a section without a subsection.
+fn value_of(text: &str, section: &str, key: &str) -> Option<String> {
+    values_of(text, key, |header| header == section).last().map(str::to_owned)
 }
 
-/// The last value of a key in git's configuration format (git-config(1)), for plain sections and unquoted or quoted
-/// values without escapes: more than enough for paths, and whatever it cannot read is not granted anything.
-fn value_of(text: &str, section: &str, key: &str) -> Option<String> {
+/// The values of a key in git's configuration format (git-config(1)), in the sections that are asked for by their
+/// lower-case headers. Reads unquoted values and quoted ones without escapes: more than enough for paths, and whatever it
+/// cannot read is not granted anything.
+fn values_of<'a>(text: &'a str, key: &'a str, wanted: impl Fn(&str) -> bool + 'a) -> impl Iterator<Item = &'a str> {
     let mut inside = false;
-    let mut found = None;
-    for line in text.lines().map(str::trim) {
+    text.lines().map(str::trim).filter_map(move |line| {
         if let Some(header) = line.strip_prefix('[') {
-            inside = header.trim_end_matches(']').trim().eq_ignore_ascii_case(section);
-        } else if inside
-            && let Some((name, value)) = line.split_once('=')
-            && name.trim().eq_ignore_ascii_case(key)
-        {
-            found = Some(value.trim().trim_matches('"').to_owned());
+            inside = wanted(&header.trim_end_matches(']').trim().to_ascii_lowercase());
+            return None;
         }
-    }
-    found
+        let (name, value) = line.split_once('=').filter(|_| inside)?;
+        name.trim().eq_ignore_ascii_case(key).then(|| value.trim().trim_matches('"'))
+    })
 }
 
 fn read_pointer(file: &Path, prefix: &str) -> Option<PathBuf> {
@@ -252,6 +253,20 @@ mod tests {
         let protected = Repository::find(&workspace).unwrap().unwrap().protected();
         assert!(protected.contains(&module.join("hooks")));
         assert!(protected.contains(&workspace.join("vendor/zlib/.git")));
+    }
+
+    #[test]
+    fn files_that_the_configuration_includes_are_protected() {
+        let base = tempfile::tempdir().unwrap();
+        let workspace = real(&base);
+        let config =
+            "[include]\n\tpath = ../shared.gitconfig\n[includeIf \"gitdir:/x/\"]\n\tpath = ../work.gitconfig\n";
+        write(&workspace.join(".git/config"), config);
+        write(&workspace.join("shared.gitconfig"), "");
+        write(&workspace.join("work.gitconfig"), "");
+        let protected = Repository::find(&workspace).unwrap().unwrap().protected();
+        assert!(protected.contains(&workspace.join("shared.gitconfig")));
+        assert!(protected.contains(&workspace.join("work.gitconfig")));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Survey {
     pub sockets: Vec<PathBuf>,
     /// Sockets of the host that the policy allows.
     pub allowed_sockets: Vec<Place>,
+    /// Directories that the command gets fresh.
+    pub fresh: Vec<PathBuf>,
     /// What a ruleset without exceptions may grant instead; only where Landlock is the mechanism.
     pub carved: Option<Carved>,
     /// Files that name resolution reads and that lie under directories which every run gets fresh.
@@ -100,7 +102,10 @@ pub struct Carved {
 }
 
 /// Directories that every run gets fresh on Linux; nothing of the host's can be reached under them.
-pub(crate) const FRESH: &[&str] = &["/dev", "/proc", "/run", "/tmp", "/var/tmp"];
+pub(crate) const FRESH: &[&str] = &["/dev", "/proc", "/run", "/tmp", VAR_TMP];
+
+/// The one of them that a host may lack, or have as a link to another.
+pub(crate) const VAR_TMP: &str = "/var/tmp";
 
 #[cfg(target_os = "linux")]
 impl Survey {

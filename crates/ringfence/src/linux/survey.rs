@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use ringfence_policy::{Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations};
 
 use crate::git::{self, Repository};
-use crate::survey::{Before, Identity, Place, RuntimePath, Survey, Watch};
+use crate::survey::{Before, FRESH, Identity, Place, RuntimePath, Survey, VAR_TMP, Watch};
 use crate::{Error, Invocation, State};
 
 mod carve;
@@ -22,6 +22,7 @@ impl Survey {
     /// Looks at every path that the policy and the invocation name. `carve` asks for the list that a Landlock
     /// ruleset needs, which costs a directory listing per hidden path.
     pub(crate) fn take(policy: &Policy, invocation: &Invocation, state: &State, carve: bool) -> Result<Self, Error> {
+        check_descriptors(&invocation.keep_descriptors)?;
         let workspace = place_of("workspace", &invocation.workspace)?;
         let directory = place_of("working directory", &invocation.directory)?.path;
         let anchors = &policy.anchors;
@@ -37,6 +38,7 @@ impl Survey {
             hide: Vec::new(),
             sockets: Vec::new(),
             allowed_sockets: allowed_sockets(policy)?,
+            fresh: fresh()?,
             carved: None,
             resolver: resolver_files(),
             runtime: Vec::new(),
@@ -286,6 +288,32 @@ fn utf8(path: &Path) -> Result<(), Error> {
     match path.to_str() {
         Some(_) => Ok(()),
         None => Err(Error::PathNotUtf8 { path: path.to_owned() }),
+    }
+}
+
+/// The directories that a run gets fresh. All must be there, since what cannot be covered would show through.
+fn fresh() -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::with_capacity(FRESH.len());
+    for path in FRESH.iter().map(PathBuf::from) {
+        match std::fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => found.push(path),
+            _ if path == Path::new(VAR_TMP) => {}
+            Ok(_) => return Err(Error::Survey { path, source: rustix::io::Errno::NOTDIR.into() }),
+            Err(source) => return Err(Error::Survey { path, source }),
+        }
+    }
+    Ok(found)
+}
+
+/// A number that is not open now would come to mean whatever this process opens next.
+fn check_descriptors(descriptors: &[i32]) -> Result<(), Error> {
+    let open = |descriptor: &&i32| std::fs::symlink_metadata(format!("/proc/self/fd/{descriptor}")).is_ok();
+    match descriptors.iter().find(|descriptor| !open(descriptor)) {
+        None => Ok(()),
+        Some(descriptor) => Err(Error::Unsupported {
+            what: format!("passing on descriptor {descriptor}, which is not open,"),
+            advice: "open it in the program that starts ringfence, without close-on-exec".into(),
+        }),
     }
 }
 

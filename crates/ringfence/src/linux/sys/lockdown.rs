@@ -22,7 +22,8 @@ pub(super) fn prepare(ruleset: &Ruleset) -> std::result::Result<RawFd, (usize, E
     let fd = unsafe { call::raw(libc::SYS_landlock_create_ruleset, arguments) }.map_err(|errno| (usize::MAX, errno))?;
     let fd = RawFd::try_from(fd).unwrap_or(-1);
     for (index, (path, access)) in ruleset.rules.iter().enumerate() {
-        let top = match call::open(path, libc::O_PATH, 0) {
+        // Every path of a plan is real: a link that has taken its place since must not lead the grant elsewhere.
+        let top = match call::open_exact(path) {
             Ok(top) => top,
             // A rule only grants: what is not there needs no grant.
             Err(Errno(libc::ENOENT)) => continue,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{NetworkMode, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::survey::{Identity, Place, RuntimePath, Survey};
+use crate::survey::{Identity, Place, RuntimePath, Survey, VAR_TMP};
 
 /// One operation on the mount table of the command's own mount namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +162,10 @@ pub(super) fn steps(policy: &Policy, survey: &Survey, uid: u32) -> Vec<MountStep
 fn layout(policy: &Policy, survey: &Survey) -> Layout {
     let mut layout = Layout::new();
     layout.insert("/tmp".into(), Layer::Tmpfs { mode: 0o1777 });
-    layout.insert("/var/tmp".into(), Layer::Tmpfs { mode: 0o1777 });
+    // Behind an empty root it is made; on the host it may be missing, or a link into the other one.
+    if survey.read.is_some() || survey.fresh.iter().any(|path| path == Path::new(VAR_TMP)) {
+        layout.insert(VAR_TMP.into(), Layer::Tmpfs { mode: 0o1777 });
+    }
     layout.insert(RUN.into(), Layer::Tmpfs { mode: 0o755 });
     layout.insert("/dev".into(), Layer::Dev);
     layout.insert("/proc".into(), Layer::Proc);

@@ -42,6 +42,7 @@ fn survey(write: &[&str]) -> Survey {
         hide: vec![],
         sockets: vec![],
         allowed_sockets: vec![],
+        fresh: crate::survey::FRESH.iter().map(PathBuf::from).collect(),
         carved: None,
         resolver: vec![],
         runtime: vec![],
@@ -155,6 +156,15 @@ fn a_workspace_in_tmp_is_placed_in_the_private_one() {
         .iter()
         .any(|step| matches!(step, MountStep::Directory { path, .. } if path == Path::new("/tmp/build/project")));
     assert!(made, "the place must be made in the private directory");
+}
+
+#[test]
+fn a_host_without_var_tmp_is_no_obstacle() {
+    let mut survey = survey(&["/home/u/project"]);
+    survey.fresh.retain(|path| path != Path::new("/var/tmp"));
+    let steps = steps(&policy(), &survey, 1000);
+    assert!(!steps.iter().any(|step| matches!(step, MountStep::Place { path, .. } if path == Path::new("/var/tmp"))));
+    assert_eq!(shows(&steps, "/tmp/x"), Shows::Fresh);
 }
 
 #[test]
