@@ -35,14 +35,18 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) fn prepare() -> Self {
-        let candidates = [
-            std::env::var_os("RINGFENCE_TEST_DIR").map(PathBuf::from),
-            Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR"))),
-            Some(PathBuf::from("/var/tmp")),
-        ];
-        let base = candidates.into_iter().flatten().find(|path| !path.starts_with("/tmp") && everybody_reaches(path));
-        let base = base.expect("a directory outside /tmp that every user can reach; name one in RINGFENCE_TEST_DIR");
-        let directory = tempfile::Builder::new().prefix("ringfence-").tempdir_in(base).unwrap();
+        let named = ["RINGFENCE_TEST_DIR", "HOME"].map(|name| std::env::var_os(name).map(PathBuf::from));
+        let [wanted, home] = named;
+        let target = Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
+        // As root, tests need a place that an ordinary user reaches too; a checkout in /tmp or in root's home is none.
+        let system = ["/srv", "/opt", "/var/lib"].map(|path| Some(PathBuf::from(path)));
+        let directory = [wanted, target, home]
+            .into_iter()
+            .chain(system)
+            .flatten()
+            .filter(|path| !is_fresh_in_a_run(path) && (!is_root() || everybody_reaches(path)))
+            .find_map(|base| tempfile::Builder::new().prefix("ringfence-").tempdir_in(base).ok())
+            .expect("a directory outside /tmp that every user can reach; name one in RINGFENCE_TEST_DIR");
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         let program = ringfence_probe::judge::publish(&program(), directory.path()).unwrap();
         Self { directory, program }
@@ -51,6 +55,10 @@ impl Ground {
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
+}
+
+fn is_fresh_in_a_run(path: &Path) -> bool {
+    ["/tmp", "/var/tmp", "/run", "/dev"].iter().any(|fresh| path.starts_with(fresh))
 }
 
 fn everybody_reaches(path: &Path) -> bool {
