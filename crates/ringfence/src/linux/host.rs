@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::cgroup;
 use super::compile::compile;
 use super::sys::{Failure, Stage, call, launch};
-use super::{cgroup, landlock};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
 use crate::plan::linux::{
@@ -47,27 +47,19 @@ pub(crate) fn probe() -> HostFacts {
 
 /// The ABI of the kernel's Landlock, 0 if it has none that works.
 fn landlock_abi() -> u32 {
-    const VERSION: usize = 1;
-    // SAFETY: with this flag the kernel only answers with a number (landlock_create_ruleset(2)).
-    let abi = unsafe { call::raw(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0, 0]) };
-    let abi = abi.ok().and_then(|abi| u32::try_from(abi).ok()).unwrap_or(0);
-    let mut plan = bare(User { uid: 0, gid: 0 }, Mechanism::Landlock);
-    plan.landlock = Some(LandlockPlan {
+    let Ok(abi @ 1..) = call::landlock_abi() else {
+        return 0;
+    };
+    let ruleset = LandlockPlan {
         abi,
         handled: vec![FileAccess::Write],
         handles_tcp: false,
         rules: Vec::new(),
         scopes: Vec::new(),
-    });
-    if abi > 0 && attempt(&plan).is_ok() && landlock::handled(plan.landlock.as_ref().unwrap_or(&NO_RULESET)) != 0 {
-        abi
-    } else {
-        0
-    }
+    };
+    let plan = LinuxPlan { landlock: Some(ruleset), ..bare(User { uid: 0, gid: 0 }, Mechanism::Landlock) };
+    if attempt(&plan).is_ok() { abi } else { 0 }
 }
-
-const NO_RULESET: LandlockPlan =
-    LandlockPlan { abi: 0, handled: Vec::new(), handles_tcp: false, rules: Vec::new(), scopes: Vec::new() };
 
 /// The smallest sandbox that uses every kind of namespace and mount which a real one does.
 fn namespaces(user: User) -> LinuxPlan {

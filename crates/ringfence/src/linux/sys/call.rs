@@ -281,6 +281,14 @@ pub(crate) fn children_usage() -> libc::rusage {
     }
 }
 
+/// The ABI of the kernel's Landlock (landlock_create_ruleset(2)).
+pub(crate) fn landlock_abi() -> Result<u32> {
+    const VERSION: usize = 1;
+    // SAFETY: with this flag and no attributes the kernel only answers with a number.
+    let abi = unsafe { raw(libc::SYS_landlock_create_ruleset, [0, 0, VERSION, 0, 0, 0]) }?;
+    u32::try_from(abi).map_err(|_| Errno(libc::EOVERFLOW))
+}
+
 /// Ends the process at once.
 pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: ends the process without running anything of the copied image.
