@@ -19,27 +19,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let profile = arguments.next().unwrap_or_else(|| "workspace".into()).to_string_lossy().into_owned();
     let argv: Vec<OsString> = arguments.collect();
-    let mut invocation = Invocation::here(argv)?;
-    if std::env::var_os("LANDLOCK").is_some() {
-        invocation.mechanism = ringfence::MechanismChoice::Landlock;
-    }
-    let anchors = Anchors {
-        workspace: invocation.workspace.clone(),
-        home: std::env::var_os("HOME").map(Into::into),
-        system: System::Linux,
+    let invocation = Invocation::here(argv)?;
+    let anchors =
+        Anchors { workspace: invocation.workspace.clone(), home: std::env::home_dir(), system: System::current() };
+    let request = Request {
+        source: PolicySource::Profile(profile),
+        managed: None,
+        overrides: Overrides::default(),
+        anchors: &anchors,
     };
-    let mut overrides = Overrides::default();
-    if std::env::var_os("LANDLOCK").is_some() {
-        overrides.accept_degraded = ringfence_policy::RuleId::ALL.to_vec();
-    }
-    let request = Request { source: PolicySource::Profile(profile), managed: None, overrides, anchors: &anchors };
     let policy = ringfence_policy::load(&request, &Disk)?;
     let state = State::open()?;
     let facts = Facts::probe(&policy, &invocation, &state)?;
     let plan = Plan::resolve(&policy, &facts, &invocation)?;
-    if std::env::var_os("PLAN").is_some() {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
-    }
     let receipt = Run::start(&plan, &state)?.wait()?;
     eprintln!("{}", serde_json::to_string(&receipt)?);
     std::process::exit(receipt.exit_status().into());
