@@ -94,11 +94,21 @@ fn bad_flags_are_refused_like_bad_files() {
     }
 }
 
+/// A path that is no text: a stray byte on Unix, half of a surrogate pair on Windows.
+fn no_text() -> PathBuf {
+    #[cfg(unix)]
+    let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"/srv/caf\xe9").to_owned();
+    #[cfg(windows)]
+    let name = {
+        let units: Vec<u16> = "/srv/caf".encode_utf16().chain([0xd800]).collect();
+        <std::ffi::OsString as std::os::windows::ffi::OsStringExt>::from_wide(&units)
+    };
+    PathBuf::from(name)
+}
+
 #[test]
 fn what_is_not_utf8_is_refused() {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-    let path = PathBuf::from(OsStr::from_bytes(b"/srv/caf\xe9"));
+    let path = no_text();
     let overrides = Overrides { write: vec![path.clone()], ..Overrides::default() };
     assert_eq!(load_with("version = 1", &linux(), overrides).unwrap_err().code(), "path-not-utf8");
     let anchors = Anchors { workspace: path, ..linux() };

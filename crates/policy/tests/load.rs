@@ -7,9 +7,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use ringfence_policy::{
-    Everyone, Host, MAX_FILE_SIZE, NetworkMode, Overrides, PROFILES, Policy, PolicySource, ReadScope, Request, Require,
-    System, builtin, decide_connect, decide_write, lint, load, meet,
+    Everyone, MAX_FILE_SIZE, NetworkMode, Overrides, PROFILES, Policy, PolicySource, ReadScope, Request, Require,
+    System, builtin, lint, load, meet,
 };
+#[cfg(unix)]
+use ringfence_policy::{Host, decide_connect, decide_write};
 use support::{Memory, connects, linux, load_on, load_profile, load_text, paths, reads, windows, writes};
 
 #[test]

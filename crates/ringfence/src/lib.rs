@@ -6,7 +6,7 @@
 pub mod environment;
 mod error;
 pub mod facts;
-#[cfg(any(target_os = "linux", test))]
+#[cfg(target_os = "linux")]
 mod git;
 mod host;
 mod invocation;
