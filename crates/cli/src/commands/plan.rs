@@ -127,7 +127,6 @@ fn mounts(linux: &LinuxPlan) -> Table {
             | MountStep::ReadOnly { .. }
             | MountStep::DetachHost => None,
         };
-        // A tmpfs that covers a hidden path because something deeper lies in it counts as what it first was.
         seen.extend(shown.map(|(path, word, style)| (path.to_owned(), (word, style))));
     }
     let mut table = Table::indented(2);

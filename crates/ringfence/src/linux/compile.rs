@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use super::sys::mount_attributes::{NODEV, NOSUID, READ_ONLY};
 use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
 use super::{landlock, seccomp};
 use crate::Error;
@@ -12,10 +13,6 @@ use crate::plan::linux::{
     PRIVATE_TEMPORARY, Resource,
 };
 use crate::plan::{Command, Plan};
-
-const NOSUID: u64 = 2; // MOUNT_ATTR_NOSUID
-const NODEV: u64 = 4; // MOUNT_ATTR_NODEV
-const READ_ONLY: u64 = 1; // MOUNT_ATTR_RDONLY
 
 /// The script of a plan. `temporary` is the directory that was made for a run without a private `/tmp`.
 pub(super) fn compile(command: &Command, plan: &LinuxPlan, temporary: Option<&Path>) -> Result<Script, Error> {

@@ -10,7 +10,7 @@ use super::cgroup::Cgroup;
 use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
-use crate::plan::linux::{LinuxPlan, Mechanism};
+use crate::plan::linux::Mechanism;
 use crate::plan::{Limits, Plan, SystemPlan, hex};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
 use crate::{Error, State};
@@ -70,23 +70,23 @@ impl LinuxRun {
     }
 
     pub(crate) fn wait(mut self) -> Result<Receipt, Error> {
-        let SystemPlan::Linux(linux) = self.plan.system.clone();
-        let (exit, usage) = self.supervise(&linux)?;
+        let (exit, usage) = self.supervise()?;
         let duration = self.started.1.elapsed();
         // The caller's terminal is usable again before anything else is printed.
         self.terminal = None;
         // The command's processes are gone; the kernel takes the namespaces down while the rest is done here.
+        let SystemPlan::Linux(linux) = &self.plan.system;
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
         let mut receipt = Receipt {
             version: Receipt::VERSION,
-            id: self.id.clone(),
+            id: self.id,
             started_ms: milliseconds(self.started.0.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            argv: self.plan.command.argv.clone(),
-            program: self.plan.command.program.clone(),
-            directory: self.plan.command.directory.clone(),
-            policy_hash: self.plan.policy_hash.clone(),
-            plan_hash: self.plan_hash.clone(),
-            rules: self.plan.rules.clone(),
+            argv: self.plan.command.argv,
+            program: self.plan.command.program,
+            directory: self.plan.command.directory,
+            policy_hash: self.plan.policy_hash,
+            plan_hash: self.plan_hash,
+            rules: self.plan.rules,
             exit,
             duration_ms: milliseconds(duration),
             usage,
@@ -100,7 +100,8 @@ impl LinuxRun {
 
     /// Waits for the end of the command, passing on signals and what is typed and printed, and enforcing what only the
     /// supervisor can.
-    fn supervise(&mut self, linux: &LinuxPlan) -> Result<(Exit, Usage), Error> {
+    fn supervise(&mut self) -> Result<(Exit, Usage), Error> {
+        let SystemPlan::Linux(linux) = &self.plan.system;
         let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
         let period = linux.monitor_ms.map(Duration::from_millis);
         let mut next_sample = period.map(|period| Instant::now() + period);

@@ -8,6 +8,7 @@ pub(crate) mod call;
 mod init;
 mod launch;
 mod lockdown;
+pub(crate) mod mount_attributes;
 mod mounts;
 mod script;
 mod signals;

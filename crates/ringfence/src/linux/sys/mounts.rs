@@ -3,9 +3,8 @@
 use std::ffi::CStr;
 
 use super::call::{self, Errno, On, RawFd, Result};
+use super::mount_attributes::READ_ONLY;
 use super::script::Step;
-
-pub(super) const READ_ONLY: u64 = 0x1; // MOUNT_ATTR_RDONLY
 
 /// The index of the step that failed, the error, and whether it was an object that is not the planned one.
 pub(super) struct Stopped {
