@@ -100,6 +100,26 @@ impl Anchors {
     }
 }
 
+/// Reads an absolute path by the rules of a system, whichever system this is: lexically normal, and without a name that
+/// means another file there than it says.
+///
+/// # Errors
+///
+/// As [`load`](crate::load) refuses a path of a policy; relative paths, patterns and variables too.
+pub fn absolute_path(text: &str, system: System) -> Result<PathBuf, PathError> {
+    check_characters(text)?;
+    if text.strip_prefix("\\\\?\\").unwrap_or(text).contains(['*', '?']) {
+        return Err(PathError::Pattern);
+    }
+    let absolute = match system {
+        System::Linux => Absolute::parse_linux(text),
+        System::Windows => Absolute::parse_windows(text)?,
+    };
+    let absolute = absolute.ok_or(PathError::NotAbsolute)?;
+    absolute.check(system)?;
+    Ok(absolute.into_path())
+}
+
 /// What a path is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PathRole {

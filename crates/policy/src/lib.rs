@@ -36,7 +36,7 @@ mod upstream;
 mod value_error;
 mod variable;
 
-pub use anchor::{Anchors, PathError};
+pub use anchor::{Anchors, PathError, absolute_path};
 pub use decide::{Deciding, Decision, Reason, decide_connect, decide_read, decide_write};
 pub use error::PolicyError;
 pub use host::{DomainName, Host, HostError};
@@ -48,6 +48,7 @@ pub use meet::meet;
 pub use names::{Everyone, NetworkMode, Require, RuleId, System, Verdict};
 pub use origin::{Origin, Rule};
 pub use overrides::Overrides;
+pub use path::is_in_tree;
 pub use policy::{
     Enforcement, Environment, Filesystem, Hide, Network, Policy, Process, Protect, ReadScope, SelfTest, TestAction,
     Windows,

@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::names::System;
 
+/// Whether an absolute path lies in the tree of another, or is it, by the rules of a system; text alone, no links.
+pub fn is_in_tree(path: &Path, tree: &Path, system: System) -> bool {
+    let key = |path| PathKey::new(path, system);
+    matches!((key(path), key(tree)), (Some(path), Some(tree)) if path.is_in(&tree))
+}
+
 /// A path in a form in which `b` lies in the tree `a` exactly when `b` starts with `a`: every component is followed by
 /// `/`, and on Windows letters are folded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

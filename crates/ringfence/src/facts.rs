@@ -9,9 +9,23 @@ use crate::invocation::MechanismChoice;
 use crate::survey::Survey;
 use crate::{Error, Invocation, State};
 
+pub mod windows;
+
+pub use windows::WindowsFacts;
+
 /// Everything that a plan needs to know beyond the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+#[serde(tag = "system", rename_all = "lowercase")]
+pub enum Facts {
+    /// Of a Linux host.
+    Linux(Box<LinuxFacts>),
+    /// Of a Windows host.
+    Windows(Box<WindowsFacts>),
+}
+
+/// Everything that a plan for Linux needs to know beyond the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinuxFacts {
     /// What the host can enforce.
     pub host: HostFacts,
     /// What lies at the paths that the policy names.
@@ -102,7 +116,7 @@ impl Facts {
         }
         let carve = invocation.mechanism == MechanismChoice::Landlock || !host.namespaces.available;
         let survey = take_survey(policy, invocation, state, carve)?;
-        Ok(Self { host, survey })
+        Ok(Self::Linux(Box::new(LinuxFacts { host, survey })))
     }
 }
 

@@ -19,9 +19,10 @@ mod state;
 pub mod survey;
 mod syscalls;
 mod text;
+pub mod windows;
 
 pub use error::Error;
-pub use facts::{FactRow, Facts, HostFacts};
+pub use facts::{FactRow, Facts, HostFacts, LinuxFacts, WindowsFacts};
 pub use invocation::{Invocation, MechanismChoice};
 pub use plan::{Holds, Plan, PlannedRule};
 pub use receipt::{Exit, Receipt};

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 use ringfence::plan::linux::{LinuxPlan, MountStep};
+use ringfence::plan::windows::WindowsPlan;
 use ringfence::plan::{Command, SystemPlan};
 use ringfence::{Holds, Plan, PlannedRule, State};
 
@@ -34,6 +35,7 @@ fn page(plan: &Plan) -> String {
     page += &section("Rules", &rules(plan.rules()));
     match &plan.system {
         SystemPlan::Linux(linux) => page += &section("Files", &mounts(linux)),
+        SystemPlan::Windows(windows) => page += &section("Restricting SIDs", &restricting(windows)),
     }
     page += &section("Environment", &environment(&plan.command));
     let mut notes = Table::indented(2);
@@ -66,6 +68,9 @@ fn head(command: &Command, plan: &Plan) -> Table {
                 mechanism += &format!(" ({})", kinds.join(", "));
             }
             table.row([Cell::new("Held by").style(HEADING), Cell::new(mechanism)]);
+        }
+        SystemPlan::Windows(_) => {
+            table.row([Cell::new("Held by").style(HEADING), Cell::new("write-restricted token, job object")]);
         }
     }
     table
@@ -132,6 +137,16 @@ fn mounts(linux: &LinuxPlan) -> Table {
     let mut table = Table::indented(2);
     for (path, (word, style)) in &seen {
         table.row([Cell::new(path.to_string_lossy()), Cell::new(*word).style(*style)]);
+    }
+    table
+}
+
+/// Which SIDs an object has to grant besides the user for the command to write it.
+fn restricting(windows: &WindowsPlan) -> Table {
+    let mut table = Table::indented(2);
+    for restricting in &windows.token.restricting {
+        let role = format!("{:?}", restricting.role).to_lowercase();
+        table.row([Cell::new(restricting.sid.to_string()), Cell::new(role)]);
     }
     table
 }

@@ -11,7 +11,7 @@ use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
 use crate::plan::linux::Mechanism;
-use crate::plan::{Limits, Plan, SystemPlan, hex};
+use crate::plan::{Limits, Plan, hex};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
 use crate::{Error, State};
 
@@ -33,7 +33,7 @@ pub(crate) struct LinuxRun {
 
 impl LinuxRun {
     pub(crate) fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
-        let SystemPlan::Linux(linux) = &plan.system;
+        let linux = plan.system.linux()?;
         let id = random_id()?;
         // A run that cannot be recorded is not started.
         let log = Log::open(state)?.writer()?;
@@ -75,7 +75,7 @@ impl LinuxRun {
         // The caller's terminal is usable again before anything else is printed.
         self.terminal = None;
         // The command's processes are gone; the kernel takes the namespaces down while the rest is done here.
-        let SystemPlan::Linux(linux) = &self.plan.system;
+        let linux = self.plan.system.linux()?;
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
         let mut receipt = Receipt {
             version: Receipt::VERSION,
@@ -101,7 +101,7 @@ impl LinuxRun {
     /// Waits for the end of the command, passing on signals and what is typed and printed, and enforcing what only the
     /// supervisor can.
     fn supervise(&mut self) -> Result<(Exit, Usage), Error> {
-        let SystemPlan::Linux(linux) = &self.plan.system;
+        let linux = self.plan.system.linux()?;
         let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
         let period = linux.monitor_ms.map(Duration::from_millis);
         let mut next_sample = period.map(|period| Instant::now() + period);

@@ -6,10 +6,10 @@ use ringfence_policy::{NetworkMode, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Limits, Plan, SystemPlan};
-use crate::facts::{Architecture, CgroupFacts};
+use crate::facts::{Architecture, CgroupFacts, LinuxFacts};
 use crate::invocation::MechanismChoice;
 use crate::survey::Watch;
-use crate::{Error, Facts, Invocation, Text, environment};
+use crate::{Error, Invocation, Text, environment};
 
 mod landlock;
 mod layout;
@@ -122,7 +122,7 @@ pub struct CgroupPlan {
 const MONITOR_MS: u64 = 50;
 
 /// Makes the plan of a run on Linux.
-pub(super) fn resolve(policy: &Policy, facts: &Facts, invocation: &Invocation) -> Result<Plan, Error> {
+pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation) -> Result<Plan, Error> {
     if policy.network.mode.value == NetworkMode::Allowlist {
         return Err(Error::Unsupported {
             what: "the network mode `allowlist`".into(),
@@ -166,7 +166,7 @@ pub(super) fn resolve(policy: &Policy, facts: &Facts, invocation: &Invocation) -
     })
 }
 
-fn choose(facts: &Facts, choice: MechanismChoice) -> Result<Mechanism, Error> {
+fn choose(facts: &LinuxFacts, choice: MechanismChoice) -> Result<Mechanism, Error> {
     let host = &facts.host;
     if !host.seccomp.available {
         return Err(Error::NoMechanism { why: host.seccomp.detail.clone() });
@@ -268,7 +268,7 @@ fn affinity(limits: &Limits, cgroup: Option<&CgroupPlan>, processors: u32) -> Op
     (count < processors).then(|| (0..count).collect())
 }
 
-fn command(policy: &Policy, facts: &Facts, invocation: &Invocation, mechanism: Mechanism) -> Command {
+fn command(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation, mechanism: Mechanism) -> Command {
     let argv = invocation.argv.iter().cloned().map(Text).collect();
     // With a private /tmp its name is known; otherwise the run fills in the directory that it makes.
     let temporary: &str = match mechanism {

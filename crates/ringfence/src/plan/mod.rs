@@ -14,6 +14,7 @@ use crate::text::Text;
 use crate::{Error, Facts, Invocation};
 
 pub mod linux;
+pub mod windows;
 
 /// What one run will be, before anything of it exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +109,8 @@ pub struct Limits {
 pub enum SystemPlan {
     /// Namespaces or Landlock.
     Linux(Box<linux::LinuxPlan>),
+    /// A write-restricted token in a job.
+    Windows(Box<windows::WindowsPlan>),
 }
 
 impl Plan {
@@ -121,7 +124,10 @@ impl Plan {
     /// What cannot be planned at all: a command that does not exist, a root that is refused, no mechanism.
     /// A rule that is only weakly enforced is no error here: see [`Plan::refusal`].
     pub fn resolve(policy: &Policy, facts: &Facts, invocation: &Invocation) -> Result<Self, Error> {
-        linux::resolve(policy, facts, invocation)
+        match facts {
+            Facts::Linux(facts) => linux::resolve(policy, facts, invocation),
+            Facts::Windows(facts) => windows::resolve(policy, facts, invocation),
+        }
     }
 
     /// How strongly each rule of the policy holds.
@@ -154,6 +160,24 @@ impl Plan {
     /// [`Error::Encode`] if a path of the plan cannot be written as JSON.
     pub fn hash(&self) -> Result<String, Error> {
         fingerprint("the plan", self)
+    }
+}
+
+impl SystemPlan {
+    /// The plan for Linux.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if it is one for another system, which this one cannot carry out.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn linux(&self) -> Result<&linux::LinuxPlan, Error> {
+        match self {
+            Self::Linux(plan) => Ok(plan),
+            Self::Windows(_) => Err(Error::Unsupported {
+                what: "running a plan that was made for Windows".into(),
+                advice: "run it there".into(),
+            }),
+        }
     }
 }
 

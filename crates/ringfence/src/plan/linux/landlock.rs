@@ -6,7 +6,7 @@ use ringfence_policy::{NetworkMode, Policy};
 use serde::{Deserialize, Serialize};
 
 use super::Mechanism;
-use crate::Facts;
+use crate::facts::LinuxFacts;
 use crate::survey::FRESH;
 
 /// What a ruleset governs and what it grants.
@@ -61,7 +61,7 @@ pub(super) const SCOPES: u32 = 6;
 /// The ABI that brought TCP.
 pub(super) const TCP: u32 = 4;
 
-pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Option<LandlockPlan> {
+pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &LinuxFacts) -> Option<LandlockPlan> {
     let abi = facts.host.landlock_abi;
     if abi == 0 {
         return None;
@@ -95,7 +95,7 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &Facts) -> Opti
 }
 
 /// The rules of the mechanism that has nothing but the ruleset.
-fn alone(facts: &Facts) -> impl Iterator<Item = LandlockRule> {
+fn alone(facts: &LinuxFacts) -> impl Iterator<Item = LandlockRule> {
     let readable = facts.survey.carved.iter().flat_map(|carved| &carved.grant);
     let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts"];
     readable

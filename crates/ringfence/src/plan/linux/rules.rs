@@ -7,11 +7,11 @@ use ringfence_policy::{Hide, NetworkMode, Origin, Policy, Protect, ReadScope, Ru
 
 use super::landlock::{SCOPES, Scope};
 use super::{LinuxPlan, Mechanism, sets};
-use crate::Facts;
+use crate::facts::LinuxFacts;
 use crate::plan::{Holds, Limits, PlannedRule};
 
 /// One row per rule that the policy states.
-pub(super) fn judge(policy: &Policy, facts: &Facts, plan: &LinuxPlan, limits: &Limits) -> Vec<PlannedRule> {
+pub(super) fn judge(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan, limits: &Limits) -> Vec<PlannedRule> {
     let mut rows = Rows { policy, rows: Vec::new() };
     filesystem(&mut rows, policy, facts, plan);
     network(&mut rows, policy, facts, plan);
@@ -34,7 +34,7 @@ impl Rows<'_> {
     }
 }
 
-fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan) {
+fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) {
     let namespaces = plan.mechanism == Mechanism::Namespaces;
     let survey = &facts.survey;
     let roots = survey.write.iter().map(|root| root.path.as_path());
@@ -88,7 +88,7 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxP
     }
 }
 
-fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &Facts, plan: &LinuxPlan) {
+fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) {
     let namespaces = plan.mechanism == Mechanism::Namespaces;
     let mode = &policy.network.mode;
     let origin = Some(mode.origin.clone());
@@ -175,7 +175,7 @@ fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limi
 }
 
 /// Holes that no rule names, each in one sentence.
-pub(super) fn notes(policy: &Policy, facts: &Facts, plan: &LinuxPlan) -> Vec<String> {
+pub(super) fn notes(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) -> Vec<String> {
     let mut notes = Vec::new();
     let survey = &facts.survey;
     if !survey.watch.is_empty() {

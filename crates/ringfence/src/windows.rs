@@ -1,0 +1,6 @@
+//! Enforcement on Windows.
+//!
+//! Everything here but `sys` is data and pure functions, compiled and tested on every system.
+
+pub mod path;
+pub mod wide;
