@@ -174,6 +174,34 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A call on a file or directory whose permissions are edited failed.
+    #[error("`{}`: {source}", path.display())]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// The call and what the kernel said.
+        source: crate::windows::disk::DiskError,
+    },
+    /// Another process is editing permissions, and did not finish in the time that this one waits.
+    #[error("another ringfence is still editing permissions after {} seconds; wait for it and run again", waited.as_secs())]
+    GrantsBusy {
+        /// How long was waited.
+        waited: std::time::Duration,
+    },
+    /// Granting was interrupted before it was complete.
+    #[error("granting `{}` was interrupted; run again to go on, or take it back with `ringfence grants revoke`", path.display())]
+    GrantsInterrupted {
+        /// The root.
+        path: PathBuf,
+    },
+    /// The ledger was written by a newer release.
+    #[error("`{}` was written by a newer ringfence (format {version}); use that one", path.display())]
+    LedgerVersion {
+        /// The ledger.
+        path: PathBuf,
+        /// Its format.
+        version: u32,
+    },
 }
 
 impl Error {
@@ -200,6 +228,10 @@ impl Error {
         "receipt-unwritable",
         "encode-failed",
         "quarantine-failed",
+        "disk-failed",
+        "grants-busy",
+        "grants-interrupted",
+        "ledger-version",
     ];
 
     /// The stable name of this error.
@@ -226,6 +258,10 @@ impl Error {
             Self::Receipt { .. } => "receipt-unwritable",
             Self::Encode { .. } => "encode-failed",
             Self::Quarantine { .. } => "quarantine-failed",
+            Self::Disk { .. } => "disk-failed",
+            Self::GrantsBusy { .. } => "grants-busy",
+            Self::GrantsInterrupted { .. } => "grants-interrupted",
+            Self::LedgerVersion { .. } => "ledger-version",
         }
     }
 
@@ -256,7 +292,10 @@ impl Error {
             | Self::State { path, .. }
             | Self::StateUntrusted { path, .. }
             | Self::Receipt { path, .. }
-            | Self::Quarantine { path, .. } => Some(path),
+            | Self::Quarantine { path, .. }
+            | Self::Disk { path, .. }
+            | Self::GrantsInterrupted { path }
+            | Self::LedgerVersion { path, .. } => Some(path),
             _ => None,
         }
     }
@@ -272,6 +311,8 @@ impl Error {
             | Self::State { source, .. }
             | Self::Receipt { source, .. }
             | Self::Quarantine { source, .. } => source.raw_os_error(),
+            // As GetExceptionCode and the debugger show it: the bits of the status.
+            Self::Disk { source, .. } => Some(source.status.0.cast_signed()),
             _ => None,
         }
     }
