@@ -204,6 +204,9 @@ const UNREACHED: &[(&str, &str)] = &[
     ("grants-busy", "Windows; the engine tests it on the simulated host"),
     ("grants-interrupted", "Windows; the engine tests it on the simulated host"),
     ("ledger-version", "Windows; the engine tests it"),
+    ("command-line", "Windows only; the engine tests it"),
+    ("batch-argument", "Windows only; the engine tests it"),
+    ("environment-variable", "Windows only; the engine tests it"),
 ];
 
 #[test]

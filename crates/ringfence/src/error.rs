@@ -33,6 +33,30 @@ pub enum Error {
         /// Which string.
         what: String,
     },
+    /// The arguments cannot be written as a command line of Windows.
+    #[error("the command line cannot be made: {why}; shorten it, or write the arguments into a file")]
+    CommandLine {
+        /// Why not.
+        why: String,
+    },
+    /// An argument of a batch file holds what `cmd.exe` would read as something else.
+    #[error(
+        "argument {index} of the batch file holds {why}; change it, or start the program that the batch file starts"
+    )]
+    BatchArgument {
+        /// Which argument; 0 is the batch file's own name.
+        index: usize,
+        /// What it holds, and what that would do.
+        why: &'static str,
+    },
+    /// A variable cannot be in an environment of Windows.
+    #[error("the variable `{name}` cannot be passed: {why}; take it out of `environment.pass` and `environment.set`")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// A path of the plan is not valid UTF-8, so that no receipt could name it.
     #[error("`{}` is not valid UTF-8; rename it, since a receipt must be able to name it", path.display())]
     PathNotUtf8 {
@@ -211,6 +235,9 @@ impl Error {
         "command-not-found",
         "command-not-executable",
         "nul-byte",
+        "command-line",
+        "batch-argument",
+        "environment-variable",
         "path-not-utf8",
         "directory-unusable",
         "root-unusable",
@@ -241,6 +268,9 @@ impl Error {
             Self::CommandNotFound { .. } => "command-not-found",
             Self::CommandNotExecutable { .. } => "command-not-executable",
             Self::NulByte { .. } => "nul-byte",
+            Self::CommandLine { .. } => "command-line",
+            Self::BatchArgument { .. } => "batch-argument",
+            Self::Variable { .. } => "environment-variable",
             Self::PathNotUtf8 { .. } => "path-not-utf8",
             Self::Directory { .. } => "directory-unusable",
             Self::Root { .. } => "root-unusable",
@@ -270,6 +300,9 @@ impl Error {
         match self {
             Self::CommandNotFound { .. } => 127,
             Self::CommandNotExecutable { .. }
+            | Self::CommandLine { .. }
+            | Self::BatchArgument { .. }
+            | Self::Variable { .. }
             | Self::RootRefused { .. }
             | Self::NotEnforced { .. }
             | Self::Unsupported { .. }
