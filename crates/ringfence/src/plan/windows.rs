@@ -14,6 +14,8 @@ use crate::{Error, Invocation};
 /// What the kernel will be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowsPlan {
+    /// The execution's id: that of its receipt.
+    pub id: String,
     /// Which tier carries the plan.
     pub tier: Tier,
     /// The token of the command.
