@@ -214,6 +214,9 @@ pub struct Start {
     /// Give the command a terminal of its own, for shells and full-screen programs
     #[arg(long, short, help_heading = "Process")]
     pub tty: bool,
+    /// Ask on the terminal about hosts that no rule of an allowlist names; the command's input is then empty
+    #[arg(long, conflicts_with = "tty", help_heading = "Network")]
+    pub ask: bool,
     /// Hand over the open file descriptor N besides 0, 1 and 2
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..), help_heading = "Process")]
     pub keep_fd: Vec<i32>,

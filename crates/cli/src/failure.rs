@@ -42,6 +42,12 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// Nobody can be asked.
+    #[error("--ask needs a terminal to ask on: {source}; leave it away, or allow hosts with --allow")]
+    NoTerminal {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file that would be written exists.
     #[error("`{}` exists; give another name, or --force to replace it", .path.display())]
     FileExists {
@@ -105,6 +111,7 @@ impl Failure {
     pub(crate) const CODES: &[&str] = &[
         USAGE,
         "directory-unusable",
+        "no-terminal",
         "file-exists",
         "file-unwritable",
         "output-unwritable",
@@ -120,6 +127,7 @@ impl Failure {
             Self::Policy(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::CurrentDirectory { .. } => "directory-unusable",
+            Self::NoTerminal { .. } => "no-terminal",
             Self::FileExists { .. } => "file-exists",
             Self::WriteFile { .. } => "file-unwritable",
             Self::WriteOutput { .. } => "output-unwritable",
@@ -136,6 +144,7 @@ impl Failure {
             Self::Engine(error) => error.exit_status(),
             Self::Usage { .. }
             | Self::CurrentDirectory { .. }
+            | Self::NoTerminal { .. }
             | Self::FileExists { .. }
             | Self::WriteFile { .. }
             | Self::WriteOutput { .. }
@@ -159,6 +168,7 @@ impl Failure {
             Self::Engine(error) => report.path = error.path().map(lossy),
             Self::FileExists { path } | Self::WriteFile { path, .. } => report.path = Some(lossy(path)),
             Self::CurrentDirectory { .. }
+            | Self::NoTerminal { .. }
             | Self::WriteOutput { .. }
             | Self::Stage { .. }
             | Self::NoProbe { .. }

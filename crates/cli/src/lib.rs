@@ -4,6 +4,8 @@
 //! with.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod ask;
 pub mod cli;
 mod commands;
 mod destination;

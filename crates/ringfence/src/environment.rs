@@ -18,8 +18,11 @@ pub fn compose(
 ) -> Vec<(Text, Text)> {
     let mut variables = BTreeMap::new();
     for (name, value) in caller {
-        // A name that is not UTF-8 matches no pattern.
-        if name.to_str().is_some_and(|name| policy.pass.iter().any(|rule| rule.value.matches(name))) {
+        // A name that is not UTF-8 matches no pattern. The password of the upstream proxy is the supervisor's, however
+        // wide a pattern is.
+        let passes =
+            |name: &str| name != UPSTREAM_CREDENTIALS && policy.pass.iter().any(|rule| rule.value.matches(name));
+        if name.to_str().is_some_and(passes) {
             variables.insert(Text(name.clone()), Text(value.clone()));
         }
     }
@@ -31,3 +34,8 @@ pub fn compose(
     }
     variables.into_iter().collect()
 }
+
+/// Holds `user:password` for the upstream proxy.
+pub(crate) const UPSTREAM_CREDENTIALS: &str = "RINGFENCE_UPSTREAM_CREDENTIALS";
+/// Names a file that holds the same.
+pub(crate) const UPSTREAM_CREDENTIALS_FILE: &str = "RINGFENCE_UPSTREAM_CREDENTIALS_FILE";

@@ -182,6 +182,20 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The egress proxy of the run could not be started; the command was ended.
+    #[error("the way out of the run could not be opened: {source}; nothing is left running")]
+    Egress {
+        /// What the proxy said.
+        source: ringfence_egress::EgressError,
+    },
+    /// The credentials of the upstream proxy cannot be read.
+    #[error("the credentials of the upstream proxy cannot be read from `{}`: {source}; correct RINGFENCE_UPSTREAM_CREDENTIALS_FILE", path.display())]
+    UpstreamCredentials {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// A plan or a receipt could not be turned into JSON, or back.
     #[error("{what} could not be encoded: {source}")]
     Encode {
@@ -253,6 +267,8 @@ impl Error {
         "state-unusable",
         "state-untrusted",
         "receipt-unwritable",
+        "egress-failed",
+        "upstream-credentials",
         "encode-failed",
         "quarantine-failed",
         "disk-failed",
@@ -286,6 +302,8 @@ impl Error {
             Self::State { .. } => "state-unusable",
             Self::StateUntrusted { .. } => "state-untrusted",
             Self::Receipt { .. } => "receipt-unwritable",
+            Self::Egress { .. } => "egress-failed",
+            Self::UpstreamCredentials { .. } => "upstream-credentials",
             Self::Encode { .. } => "encode-failed",
             Self::Quarantine { .. } => "quarantine-failed",
             Self::Disk { .. } => "disk-failed",
@@ -325,6 +343,7 @@ impl Error {
             | Self::State { path, .. }
             | Self::StateUntrusted { path, .. }
             | Self::Receipt { path, .. }
+            | Self::UpstreamCredentials { path, .. }
             | Self::Quarantine { path, .. }
             | Self::Disk { path, .. }
             | Self::GrantsInterrupted { path }
@@ -343,6 +362,7 @@ impl Error {
             | Self::System { source, .. }
             | Self::State { source, .. }
             | Self::Receipt { source, .. }
+            | Self::UpstreamCredentials { source, .. }
             | Self::Quarantine { source, .. } => source.raw_os_error(),
             // As GetExceptionCode and the debugger show it: the bits of the status.
             Self::Disk { source, .. } => Some(source.status.0.cast_signed()),

@@ -20,6 +20,8 @@ pub struct Invocation {
     pub tty: bool,
     /// Descriptors beyond 0, 1 and 2 that the command inherits under the same numbers.
     pub keep_descriptors: Vec<i32>,
+    /// Whether a person is asked about hosts that no rule of an allowlist names.
+    pub ask: bool,
     /// Which Linux mechanism to use; [`MechanismChoice::Auto`] takes the stronger one that the host offers.
     pub mechanism: MechanismChoice,
 }
@@ -55,6 +57,7 @@ impl Invocation {
             environment: std::env::vars_os().collect(),
             tty: false,
             keep_descriptors: Vec::new(),
+            ask: false,
             mechanism: MechanismChoice::Auto,
         })
     }

@@ -26,6 +26,7 @@ pub use facts::{FactRow, Facts, HostFacts, LinuxFacts, WindowsFacts};
 pub use invocation::{Invocation, MechanismChoice};
 pub use plan::{Holds, Plan, PlannedRule};
 pub use receipt::{Exit, Receipt};
+pub use ringfence_egress as egress;
 pub use run::Run;
 pub use state::State;
 pub use text::Text;

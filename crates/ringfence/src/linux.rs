@@ -8,7 +8,10 @@ pub(crate) mod survey;
 
 mod cgroup;
 mod compile;
+mod descriptors;
+mod egress;
 mod landlock;
 mod monitor;
+mod rtnetlink;
 mod sys;
 mod terminal;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use ringfence_egress::Summary;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::PlannedRule;
@@ -39,6 +40,9 @@ pub struct Receipt {
     pub duration_ms: u64,
     /// What the process tree used.
     pub usage: Usage,
+    /// What was reached and refused through the egress proxy, where the run had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Summary>,
     /// Protected names that appeared and were moved away.
     pub quarantined: Vec<Quarantined>,
     /// SHA-256 of the line before this one; 64 zeros in the first.

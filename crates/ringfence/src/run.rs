@@ -1,5 +1,9 @@
 //! A plan, carried out.
 
+use std::sync::Arc;
+
+use ringfence_egress::Ask;
+
 use crate::{Error, Plan, Receipt, State};
 
 #[cfg(target_os = "linux")]
@@ -18,12 +22,21 @@ impl Run {
     /// # Errors
     ///
     /// [`Plan::refusal`], if there is one; a step of building the sandbox that failed. Either way nothing was started.
-    #[cfg(target_os = "linux")]
     pub fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
+        Self::start_asking(plan, state, None)
+    }
+
+    /// As [`Run::start`], with someone to ask about hosts that no rule names, if the plan says that someone is asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::start`].
+    #[cfg(target_os = "linux")]
+    pub fn start_asking(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal);
         }
-        system::LinuxRun::start(plan, state).map(|run| Self { run })
+        system::LinuxRun::start(plan, state, ask).map(|run| Self { run })
     }
 
     /// Not on this system yet.
@@ -32,7 +45,7 @@ impl Run {
     ///
     /// Always.
     #[cfg(not(target_os = "linux"))]
-    pub fn start(_: &Plan, _: &State) -> Result<Self, Error> {
+    pub fn start_asking(_: &Plan, _: &State, _: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         Err(Error::Unsupported {
             what: "running a command".into(),
             advice: "this system cannot enforce a plan yet".into(),

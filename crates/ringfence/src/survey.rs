@@ -32,6 +32,9 @@ pub struct Survey {
     pub fresh: Vec<PathBuf>,
     /// What a ruleset without exceptions may grant instead; only where Landlock is the mechanism.
     pub carved: Option<Carved>,
+    /// Files of name resolution that a run with an allowlist sees instead of the host's.
+    #[serde(default)]
+    pub names: Vec<NameFile>,
     /// Files that name resolution reads and that lie under directories which every run gets fresh.
     pub resolver: Vec<Place>,
     /// The system's own directories, for a policy that lists what may be read.
@@ -49,6 +52,15 @@ pub struct Place {
     pub directory: bool,
     /// Which line asks for it.
     pub origin: Option<Origin>,
+}
+
+/// A file of name resolution, with the text that a run with an allowlist finds in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameFile {
+    /// Where programs look for it, with symbolic links resolved.
+    pub path: PathBuf,
+    /// What they find.
+    pub content: String,
 }
 
 /// Device and inode number of a file (`stat(2)`).

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::Style;
-use ringfence::plan::linux::{LinuxPlan, MountStep};
+use ringfence::plan::linux::{EgressPlan, LinuxPlan, MountStep, Serves};
 use ringfence::plan::windows::WindowsPlan;
 use ringfence::plan::{Command, SystemPlan};
 use ringfence::{Holds, Plan, PlannedRule, State};
@@ -34,7 +34,10 @@ fn page(plan: &Plan) -> String {
     let mut page = head(&plan.command, plan).render();
     page += &section("Rules", &rules(plan.rules()));
     match &plan.system {
-        SystemPlan::Linux(linux) => page += &section("Files", &mounts(linux)),
+        SystemPlan::Linux(linux) => {
+            page += &section("Files", &mounts(linux));
+            page += &section("Way out", &linux.egress.as_ref().map(way_out).unwrap_or_default());
+        }
         SystemPlan::Windows(windows) => page += &section("Restricting SIDs", &restricting(windows)),
     }
     page += &section("Environment", &environment(&plan.command));
@@ -122,6 +125,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
             MountStep::EmptyRoot => Some((Path::new("/"), "only what is listed here", Style::new())),
             // Everything that is shown of it is placed by itself.
             MountStep::Tmpfs { .. } => None,
+            MountStep::Show { path, .. } => Some((path.as_path(), "its own", Style::new())),
             MountStep::Cover { path, .. } => Some((path.as_path(), "hidden", GOOD)),
             MountStep::Proc { path } => Some((path.as_path(), "its own processes", Style::new())),
             MountStep::Devpts { path } => Some((path.as_path(), "its own terminals", Style::new())),
@@ -129,6 +133,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
             MountStep::Directory { .. }
             | MountStep::File { .. }
             | MountStep::Symlink { .. }
+            | MountStep::Text { .. }
             | MountStep::ReadOnly { .. }
             | MountStep::DetachHost => None,
         };
@@ -147,6 +152,21 @@ fn restricting(windows: &WindowsPlan) -> Table {
     for restricting in &windows.token.restricting {
         let role = format!("{:?}", restricting.role).to_lowercase();
         table.row([Cell::new(restricting.sid.to_string()), Cell::new(role)]);
+    }
+    table
+}
+
+/// Where the proxy listens, and for whom.
+fn way_out(egress: &EgressPlan) -> Table {
+    let mut table = Table::indented(2);
+    for socket in &egress.sockets {
+        let serves = match socket.serves {
+            Serves::Proxy => "HTTP and SOCKS5 proxy",
+            Serves::Names => "names",
+            Serves::Direct => "direct connections",
+        };
+        let protocol = format!("{:?}", socket.protocol).to_lowercase();
+        table.row([Cell::new(format!("{protocol} {}", socket.address)), Cell::new(serves)]);
     }
     table
 }

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use ringfence::egress::{Ask, Blocked};
 use ringfence::{Exit, Facts, Invocation, MechanismChoice, Plan, Receipt, State};
 
 use crate::cli::{self, Boundary, Mechanism, Start, Target};
@@ -14,7 +16,8 @@ use crate::request;
 pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     let state = State::open()?;
     let plan = resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
-    let receipt = ringfence::Run::start(&plan, &state)?.wait()?;
+    let ask = if arguments.start.ask { asking(&plan)? } else { None };
+    let receipt = ringfence::Run::start_asking(&plan, &state, ask)?.wait()?;
     if arguments.json {
         print_receipt(&receipt)?;
     } else if !arguments.quiet {
@@ -35,9 +38,25 @@ fn invocation(boundary: &Boundary, start: &Start, target: &Target) -> Result<Inv
     let mut invocation = Invocation::here(target.argv.clone())?;
     invocation.workspace = request::workspace(boundary.source.workspace.as_deref())?;
     invocation.tty = start.tty;
+    invocation.ask = start.ask;
     invocation.keep_descriptors.clone_from(&start.keep_fd);
     invocation.mechanism = mechanism(start.mechanism);
     Ok(invocation)
+}
+
+/// Who is asked about hosts, unless the plan has no question to ask.
+#[cfg(unix)]
+fn asking(plan: &Plan) -> Result<Option<Arc<dyn Ask>>, Failure> {
+    if plan.refusal().is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(crate::ask::Terminal::open()?)))
+}
+
+#[cfg(not(unix))]
+fn asking(_: &Plan) -> Result<Option<Arc<dyn Ask>>, Failure> {
+    let advice = "allow hosts with --allow".to_owned();
+    Err(ringfence::Error::Unsupported { what: "--ask".to_owned(), advice }.into())
 }
 
 /// What holds the command, in the engine's terms.
@@ -64,6 +83,9 @@ fn print_summary(receipt: &Receipt) {
     if matches!(receipt.exit, Exit::TimedOut | Exit::OutOfMemory | Exit::TooManyProcesses) {
         let _ = writeln!(stream, "ringfence: {WARNING}ended{WARNING:#}: {}", receipt.exit);
     }
+    if let Some(network) = &receipt.network {
+        print_blocked(&mut stream, &network.blocked);
+    }
     for item in &receipt.quarantined {
         let (path, place) = (item.path.to_string_lossy(), item.moved_to.to_string_lossy());
         let _ = writeln!(
@@ -72,5 +94,24 @@ fn print_summary(receipt: &Receipt) {
             plain(&path),
             plain(&place)
         );
+    }
+}
+
+/// Tells which hosts were refused, and which flag would allow each.
+fn print_blocked(stream: &mut impl Write, blocked: &[Blocked]) {
+    const SHOWN: usize = 12;
+    for row in blocked.iter().take(SHOWN) {
+        let port = if row.port == 0 { String::new() } else { format!(":{}", row.port) };
+        let times = if row.count == 1 { String::new() } else { format!(", {} times", row.count) };
+        let flag = row.flag.as_ref().map(|flag| format!("; {flag} would allow it")).unwrap_or_default();
+        let _ = writeln!(
+            stream,
+            "ringfence: {WARNING}blocked{WARNING:#}: {}{port} ({}{times}){flag}",
+            plain(&row.host),
+            row.code
+        );
+    }
+    if blocked.len() > SHOWN {
+        let _ = writeln!(stream, "ringfence: and {} more; `ringfence log --json` has them", blocked.len() - SHOWN);
     }
 }

@@ -1,32 +1,56 @@
 //! Turns a plan into the script that the child walks.
 
 use std::ffi::{CString, OsStr, OsString};
+use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::sys::mount_attributes::{NODEV, NOSUID, READ_ONLY};
-use super::sys::{Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
-use super::{landlock, seccomp};
+use super::sys::{Egress, Failure, IdMaps, LockIn, Ruleset, Script, Socket, StackBlock, Stage, Step, Strings};
+use super::{landlock, rtnetlink, seccomp};
 use crate::Error;
 use crate::plan::linux::{
-    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
-    PRIVATE_TEMPORARY, Resource,
+    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, EgressPlan, EgressSocket, LandlockPlan, LinuxPlan, Mechanism, MountStep,
+    Namespace, PRIVATE_TEMPORARY, Protocol, Resource,
 };
 use crate::plan::{Command, Plan};
 
-/// The script of a plan. `temporary` is the directory that was made for a run without a private `/tmp`.
-pub(super) fn compile(command: &Command, plan: &LinuxPlan, temporary: Option<&Path>) -> Result<Script, Error> {
+/// What was made for a run that has no namespaces of its own, and that its plan could not name.
+#[derive(Default)]
+pub(super) struct Made<'a> {
+    /// The directory for temporary files.
+    pub(super) temporary: Option<&'a Path>,
+    /// Where the proxy listens.
+    pub(super) proxy: Option<SocketAddr>,
+}
+
+impl Made<'_> {
+    /// The value of a variable that tells programs of the proxy, unless the policy has set it to something else.
+    fn variable(&self, name: &OsStr, value: &OsStr, plan: &LinuxPlan) -> Option<String> {
+        let planned = plan.egress.as_ref().and_then(EgressPlan::address)?;
+        let environment = |address| EgressPlan::environment(address, plan.mechanism).into_iter();
+        let (index, _) = environment(planned)
+            .enumerate()
+            .find(|(_, (known, set))| name == known.as_str() && value == set.as_str())?;
+        environment(self.proxy?).nth(index).map(|(_, value)| value)
+    }
+}
+
+/// The script of a plan.
+pub(super) fn compile(command: &Command, plan: &LinuxPlan, made: &Made<'_>) -> Result<Script, Error> {
     let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
     if plan.mechanism == Mechanism::Namespaces && !isolated.iter().all(|one| plan.namespaces.contains(one)) {
         let advice = "a plan is only carried out as it was made";
         return Err(Error::Unsupported { what: "a plan of namespaces without its own".into(), advice: advice.into() });
     }
-    let fill = |text: &OsStr| fill_in(text, temporary);
     let argv = command.argv.iter().map(|argument| string("an argument", argument.as_os_str()));
     let environment = command.environment.iter().map(|(name, value)| {
         let mut variable = name.as_os_str().to_owned();
         variable.push("=");
-        variable.push(fill(value.as_os_str()));
+        variable.push(match made.variable(name.as_os_str(), value.as_os_str(), plan) {
+            Some(value) => value.into(),
+            None => fill_in(value.as_os_str(), made.temporary),
+        });
         string("the environment", &variable)
     });
     Ok(Script {
@@ -45,7 +69,8 @@ pub(super) fn compile(command: &Command, plan: &LinuxPlan, temporary: Option<&Pa
         ],
         mounts: plan.mounts.iter().map(step).collect::<Result<_, _>>()?,
         loopback: plan.namespaces.contains(&Namespace::Network),
-        ruleset: plan.landlock.as_ref().map(|plan| ruleset(plan, temporary)).transpose()?,
+        egress: plan.egress.as_ref().filter(|_| plan.mechanism == Mechanism::Namespaces).map(egress),
+        ruleset: plan.landlock.as_ref().map(|plan| ruleset(plan, made)).transpose()?,
         filter: seccomp::compile(&plan.seccomp),
         lock_in: match plan.mechanism {
             Mechanism::Namespaces => LockIn::Init,
@@ -98,6 +123,10 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
         Stage::Start => "preparing the process".to_owned(),
         Stage::IdMaps => "writing the id maps of the user namespace".to_owned(),
         Stage::Loopback => "bringing the loopback device up".to_owned(),
+        Stage::Egress => match linux.egress.as_ref().and_then(|egress| egress.sockets.get(index)) {
+            Some(socket) => format!("binding {} in the run's network namespace", socket.address),
+            None => "making the routes of the run's network namespace".to_owned(),
+        },
         Stage::Directory => format!("entering `{}`", plan.command.directory.display()),
         Stage::Privileges => "dropping capabilities".to_owned(),
         Stage::Filter => "installing the seccomp filter".to_owned(),
@@ -120,6 +149,8 @@ fn describe(step: &MountStep) -> String {
         MountStep::Devpts { path } => ("mounting the terminal file system at", path.as_path()),
         MountStep::Directory { path, .. } => ("making the directory", path.as_path()),
         MountStep::File { path } => ("making the file", path.as_path()),
+        MountStep::Text { path, .. } => ("writing", path.as_path()),
+        MountStep::Show { path, .. } => ("covering", path.as_path()),
         MountStep::Symlink { path, .. } => ("making the symbolic link", path.as_path()),
         MountStep::Place { path, .. } => ("placing", path.as_path()),
         MountStep::Cover { path, .. } => ("covering", path.as_path()),
@@ -159,6 +190,8 @@ fn step(step: &MountStep) -> Result<Step, Error> {
         }
         MountStep::Directory { path: at, mode } => Step::Directory { path: path(at)?, mode: *mode },
         MountStep::File { path: at } => Step::File { path: path(at)? },
+        MountStep::Text { path: at, content } => Step::Text { path: path(at)?, content: content.clone().into_bytes() },
+        MountStep::Show { file, path: at } => Step::Cover { path: path(at)?, with: path(file)?, optional: false },
         MountStep::Symlink { path: at, target } => Step::Symlink { path: path(at)?, target: path(target)? },
         MountStep::Place { slot, path: at } => Step::Place { slot: *slot as usize, path: path(at)? },
         MountStep::Cover { path: at, directory, optional } => Step::Cover {
@@ -175,15 +208,36 @@ fn bits(attributes: Attributes) -> u64 {
     NOSUID | if attributes.read_only { READ_ONLY } else { 0 } | if attributes.devices { 0 } else { NODEV }
 }
 
-fn ruleset(plan: &LandlockPlan, temporary: Option<&Path>) -> Result<Ruleset, Error> {
+fn egress(plan: &EgressPlan) -> Egress {
+    let socket = |socket: &EgressSocket| Socket {
+        address: socket.address,
+        stream: socket.protocol == Protocol::Tcp,
+        optional: socket.optional,
+    };
+    Egress {
+        routes: plan.routes.iter().map(|prefix| rtnetlink::add_local_route(*prefix)).collect(),
+        sockets: plan.sockets.iter().map(socket).collect(),
+    }
+}
+
+fn ruleset(plan: &LandlockPlan, made: &Made<'_>) -> Result<Ruleset, Error> {
     let rule = |rule: &crate::plan::linux::LandlockRule| {
-        let filled = fill_in(rule.path.as_os_str(), temporary);
+        let filled = fill_in(rule.path.as_os_str(), made.temporary);
         Ok((path(Path::new(&filled))?, landlock::granted(plan.abi, &rule.access)))
     };
     Ok(Ruleset {
         handled_files: landlock::handled(plan),
         handled_network: landlock::network(plan),
         scoped: landlock::scoped(plan),
+        // A rule for port 0 would stand for any port that the kernel may choose (landlock(7)).
+        connect: plan
+            .connect
+            .iter()
+            .filter_map(|port| match port {
+                0 => made.proxy.map(|address| address.port()),
+                port => Some(*port),
+            })
+            .collect(),
         rules: plan.rules.iter().map(rule).collect::<Result<_, Error>>()?,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::cgroup;
-use super::compile::compile;
+use super::compile::{Made, compile};
 use super::sys::{Failure, Stage, call, launch};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
@@ -54,6 +54,7 @@ fn landlock_abi() -> u32 {
         abi,
         handled: vec![FileAccess::Write],
         handles_tcp: false,
+        connect: Vec::new(),
         rules: Vec::new(),
         scopes: Vec::new(),
     };
@@ -96,6 +97,7 @@ fn bare(user: User, mechanism: Mechanism) -> LinuxPlan {
         namespaces: Vec::new(),
         mounts: Vec::new(),
         landlock: None,
+        egress: None,
         seccomp: SeccompPlan {
             architecture: Architecture::of_this_build().unwrap_or(Architecture::X86_64),
             rules: vec![refused],
@@ -119,7 +121,7 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
         tty: false,
         keep_descriptors: Vec::new(),
     };
-    let mut script = compile(&command, plan, None).map_err(|error| error.to_string())?;
+    let mut script = compile(&command, plan, &Made::default()).map_err(|error| error.to_string())?;
     script.program = None;
     // The lock-down is part of what is tried, whichever process takes it on itself in a real run.
     script.lock_in = super::sys::LockIn::Init;

@@ -11,7 +11,9 @@ const MAKE: u64 = 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12; // MAKE_DIR, _RE
 const REFER: [(u32, u64); 1] = [(2, 1 << 13)];
 const TRUNCATE_AND_IOCTL: [(u32, u64); 2] = [(3, 1 << 14), (5, 1 << 15)];
 
-const TCP: u64 = 1 | 2; // BIND_TCP, CONNECT_TCP
+/// `CONNECT_TCP`.
+pub(super) const CONNECT: u64 = 2;
+const TCP: u64 = 1 | CONNECT; // BIND_TCP, CONNECT_TCP
 
 /// Rights that the ruleset takes away unless a rule gives them.
 pub(super) fn handled(plan: &LandlockPlan) -> u64 {
@@ -55,7 +57,7 @@ mod tests {
 
     fn plan(abi: u32) -> LandlockPlan {
         let handled = vec![FileAccess::Read, FileAccess::Write, FileAccess::Descriptor];
-        LandlockPlan { abi, handled, handles_tcp: false, rules: vec![], scopes: vec![] }
+        LandlockPlan { abi, handled, handles_tcp: false, connect: vec![], rules: vec![], scopes: vec![] }
     }
 
     #[test]

@@ -2,15 +2,19 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ringfence_egress::{Ask, Builder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
+use super::compile::Made;
+use super::egress::{Egress, Sockets};
 use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
-use crate::plan::linux::Mechanism;
+use crate::plan::linux::{EgressPlan, Mechanism};
 use crate::plan::{Limits, Plan, hex};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
 use crate::{Error, State};
@@ -27,20 +31,26 @@ pub(crate) struct LinuxRun {
     process: Process,
     signals: Signals,
     terminal: Option<Terminal>,
+    egress: Option<Egress>,
     _temporary: Option<Temporary>,
     _cgroup: Option<Cgroup>,
 }
 
 impl LinuxRun {
-    pub(crate) fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
+    pub(crate) fn start(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         let linux = plan.system.linux()?;
         let id = random_id()?;
         // A run that cannot be recorded is not started.
         let log = Log::open(state)?.writer()?;
         let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
         let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
+        let proxy = linux.egress.as_ref().map(|egress| Egress::prepare(egress, ask)).transpose()?;
+        let (bound, address) = match (&linux.egress, linux.mechanism) {
+            (Some(egress), Mechanism::Landlock) => Sockets::bind(egress).map(|(bound, at)| (Some(bound), Some(at)))?,
+            _ => (None, None),
+        };
         let directory = temporary.as_ref().map(|temporary| temporary.path.as_path());
-        let mut script = compile::compile(&plan.command, linux, directory)?;
+        let mut script = compile::compile(&plan.command, linux, &Made { temporary: directory, proxy: address })?;
         script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
         let started = (SystemTime::now(), Instant::now());
         // From here on a signal that asks this process to end is the command's.
@@ -50,6 +60,10 @@ impl LinuxRun {
         let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
         // The child is busy building; what the receipt needs is made meanwhile.
         let (plan, plan_hash) = (plan.clone(), plan.hash()?);
+        let egress = match (&linux.egress, proxy) {
+            (Some(egress), Some(proxy)) => process.egress(egress, bound, proxy)?,
+            _ => None,
+        };
         let terminal = process.terminal(plan.command.tty)?;
         if let Some(failure) = process.launched()?.outcome().map_err(system("reading the child's report"))? {
             return Err(compile::explain(&plan, linux, failure));
@@ -64,6 +78,7 @@ impl LinuxRun {
             process,
             signals,
             terminal,
+            egress,
             _temporary: temporary,
             _cgroup: cgroup,
         })
@@ -76,6 +91,7 @@ impl LinuxRun {
         self.terminal = None;
         // The command's processes are gone; the kernel takes the namespaces down while the rest is done here.
         let linux = self.plan.system.linux()?;
+        let network = self.egress.map(Egress::finish);
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
         let mut receipt = Receipt {
             version: Receipt::VERSION,
@@ -90,6 +106,7 @@ impl LinuxRun {
             exit,
             duration_ms: milliseconds(duration),
             usage,
+            network,
             quarantined,
             previous: String::new(),
         };
@@ -224,6 +241,16 @@ impl Process {
             return Ok(None);
         }
         Terminal::receive(self.launched()?.control.as_fd()).map_err(system("receiving the pseudo-terminal"))
+    }
+
+    /// Starts the proxy on the sockets that were bound before, or on those that the child hands over. `None` if the child
+    /// failed before; its report will tell.
+    fn egress(&mut self, plan: &EgressPlan, bound: Option<Sockets>, proxy: Builder) -> Result<Option<Egress>, Error> {
+        let sockets = match bound {
+            Some(bound) => Some(bound),
+            None => Sockets::receive(plan, self.launched()?.control.as_fd())?,
+        };
+        sockets.map(|sockets| Egress::start(proxy, sockets)).transpose()
     }
 
     /// How the command ended, from the process that waited for it and ended what it left.

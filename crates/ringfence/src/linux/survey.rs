@@ -4,14 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ringfence_policy::{Anchors, Hide, Origin, Policy, Protect, ReadScope, System, runtime_locations};
+use ringfence_policy::{Anchors, Hide, NetworkMode, Origin, Policy, Protect, ReadScope, System, runtime_locations};
 
+use crate::environment::UPSTREAM_CREDENTIALS_FILE;
 use crate::git::{self, Repository};
 use crate::survey::{Before, FRESH, Identity, Place, RuntimePath, Survey, VAR_TMP, Watch};
 use crate::{Error, Invocation, State};
 
 mod carve;
 mod listing;
+mod names;
 mod resolve;
 mod sockets;
 
@@ -40,11 +42,15 @@ impl Survey {
             allowed_sockets: allowed_sockets(policy)?,
             fresh: fresh()?,
             carved: None,
+            names: Vec::new(),
             resolver: resolver_files(),
             runtime: Vec::new(),
         };
         survey.find_protected(policy)?;
         survey.find_hidden(policy, anchors, state)?;
+        if policy.network.mode.value == NetworkMode::Allowlist {
+            survey.names = names::name_files();
+        }
         survey.sockets = sockets::reachable(&survey)?;
         if survey.read.is_some() {
             survey.runtime = runtime()?;
@@ -161,6 +167,9 @@ impl Survey {
             }
         }
         hide(state.directory(), None)?;
+        if let Some(credentials) = std::env::var_os(UPSTREAM_CREDENTIALS_FILE) {
+            hide(&std::path::absolute(&credentials).unwrap_or_else(|_| credentials.into()), None)?;
+        }
         self.hide.sort_by(|a, b| a.path.cmp(&b.path));
         // What lies under a hidden directory is hidden with it.
         self.hide.dedup_by(|inner, outer| inner.path.starts_with(&outer.path));

@@ -10,9 +10,11 @@ mod launch;
 mod lockdown;
 pub(crate) mod mount_attributes;
 mod mounts;
+mod network;
 mod script;
 mod signals;
 
 pub(crate) use launch::{Launched, launch};
+pub(crate) use network::{Egress, Socket};
 pub(crate) use script::{Ended, Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
 pub(crate) use signals::{Signals, wait_for};

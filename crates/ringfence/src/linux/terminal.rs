@@ -1,11 +1,11 @@
 //! The supervisor's side of a pseudo-terminal: raw mode, size, and copying both ways.
 
-use std::io::{IoSliceMut, Read, Write};
-use std::mem::MaybeUninit;
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+
+use super::descriptors::{Received, receive};
 
 /// The master side, and the caller's terminal while it is in raw mode.
 #[derive(Debug)]
@@ -20,15 +20,7 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Receives the master from the child, sizes it, and lets the command start. `None` if the child failed before.
     pub(super) fn receive(control: BorrowedFd<'_>) -> std::io::Result<Option<Self>> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut byte = [0];
-        recvmsg(control, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-        let master = ancillary.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        let Some(master) = master else {
+        let Received::Descriptor(master) = receive(control)? else {
             return Ok(None);
         };
         let mut terminal = Self { master, before: None, input_open: true };

@@ -1,5 +1,6 @@
 //! The plan of a run on Linux: a pure function from policy and facts to data.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use ringfence_policy::{NetworkMode, Policy};
@@ -11,11 +12,13 @@ use crate::invocation::MechanismChoice;
 use crate::survey::Watch;
 use crate::{Error, Invocation, Text, environment};
 
+mod egress;
 mod landlock;
 mod layout;
 mod rules;
 mod seccomp;
 
+pub use egress::{EgressPlan, EgressSocket, Prefix, Protocol, Serves};
 pub use landlock::{FileAccess, LandlockPlan, LandlockRule, Scope};
 pub use layout::{Attributes, MountStep};
 #[cfg(target_os = "linux")]
@@ -37,6 +40,8 @@ pub struct LinuxPlan {
     pub landlock: Option<LandlockPlan>,
     /// The system call filter.
     pub seccomp: SeccompPlan,
+    /// The way out, where the policy lists hosts.
+    pub egress: Option<EgressPlan>,
     /// A directory that is made for the run and removed after it, where there is no private `/tmp`.
     pub private_temporary: bool,
     /// Resource limits of each process (`setrlimit(2)`), by name.
@@ -123,12 +128,6 @@ const MONITOR_MS: u64 = 50;
 
 /// Makes the plan of a run on Linux.
 pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation) -> Result<Plan, Error> {
-    if policy.network.mode.value == NetworkMode::Allowlist {
-        return Err(Error::Unsupported {
-            what: "the network mode `allowlist`".into(),
-            advice: "use `off`, or `open` if every host may be reached".into(),
-        });
-    }
     let mechanism = choose(facts, invocation.mechanism)?;
     let architecture = facts.host.architecture.ok_or_else(|| Error::NoMechanism {
         why: "there is no system call table for this processor; x86-64 and aarch64 have one".into(),
@@ -142,6 +141,7 @@ pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocati
         mounts: Vec::new(),
         landlock: landlock::plan(mechanism, policy, facts),
         seccomp: seccomp::plan(architecture, mechanism, policy.network.mode.value, limits.cpus_milli.is_some()),
+        egress: egress::plan(mechanism, policy, invocation.ask)?,
         private_temporary: mechanism == Mechanism::Landlock,
         rlimits: rlimits(&limits, cgroup.as_ref()),
         monitor_ms: monitored(&limits, cgroup.as_ref(), facts.host.uid).then_some(MONITOR_MS),
@@ -157,7 +157,7 @@ pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocati
     Ok(Plan {
         version: Plan::VERSION,
         policy_hash: super::fingerprint("the policy", policy)?,
-        command: command(policy, facts, invocation, mechanism),
+        command: command(policy, facts, invocation, &linux),
         rules,
         notes,
         require: policy.enforcement.require.value,
@@ -268,20 +268,23 @@ fn affinity(limits: &Limits, cgroup: Option<&CgroupPlan>, processors: u32) -> Op
     (count < processors).then(|| (0..count).collect())
 }
 
-fn command(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation, mechanism: Mechanism) -> Command {
+fn command(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation, plan: &LinuxPlan) -> Command {
     let argv = invocation.argv.iter().cloned().map(Text).collect();
     // With a private /tmp its name is known; otherwise the run fills in the directory that it makes.
-    let temporary: &str = match mechanism {
+    let temporary: &str = match plan.mechanism {
         Mechanism::Namespaces => "/tmp",
         Mechanism::Landlock => PRIVATE_TEMPORARY,
     };
     let cache = format!("{temporary}/.cache");
-    let defaults = [
+    let proxy = plan.egress.as_ref().and_then(EgressPlan::address);
+    let proxy = proxy.map(|address| EgressPlan::environment(address, plan.mechanism)).unwrap_or_default();
+    let mut defaults: Vec<(&str, &OsStr)> = vec![
         ("TMPDIR", temporary.as_ref()),
         // The home directory is read-only; caches that tools insist on writing live and die with the run.
         ("XDG_CACHE_HOME", cache.as_ref()),
         ("RINGFENCE", "1".as_ref()),
     ];
+    defaults.extend(proxy.iter().map(|(name, value)| (name.as_str(), OsStr::new(value))));
     Command {
         program: facts.survey.program.clone(),
         argv,

@@ -244,6 +244,36 @@ pub(crate) fn inherit(fd: RawFd) -> Result<()> {
     unsafe { raw(libc::SYS_fcntl, [descriptor(fd), libc::F_SETFD as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Sends one descriptor over a Unix socket (unix(7)).
+pub(crate) fn send_descriptor(socket: RawFd, fd: RawFd) -> Result<()> {
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        fd: i32,
+        padding: i32,
+    }
+    let mut byte = [b'+'];
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control {
+        // SAFETY: an all-zero header is a valid value; its fields are set below.
+        header: unsafe { std::mem::zeroed() },
+        fd,
+        padding: 0,
+    };
+    let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
+    control.header.cmsg_len = length as _;
+    control.header.cmsg_level = libc::SOL_SOCKET;
+    control.header.cmsg_type = libc::SCM_RIGHTS;
+    // SAFETY: an all-zero message header is a valid value; its fields are set below.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    // SAFETY: the message and all that it points to live through the call.
+    unsafe { raw(libc::SYS_sendmsg, [socket as usize, (&raw const message) as usize, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// `kill(2)`.
 pub(crate) fn kill(pid: i32, signal: i32) -> Result<()> {
     // SAFETY: two numbers.

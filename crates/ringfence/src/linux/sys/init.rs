@@ -6,6 +6,7 @@
 use super::call::{self, Errno, RawFd};
 use super::lockdown;
 use super::mounts;
+use super::network;
 use super::script::{Ended, Failure, LockIn, Script, Stage};
 
 /// The child's ends of what connects it with the supervisor.
@@ -51,14 +52,22 @@ fn prepare_and_wait(
     }
     // Only now: the maps of a process that cannot be dumped belong to the superuser.
     call::prctl(libc::PR_SET_DUMPABLE, 0).map_err(failed(Stage::Start))?;
+    if script.loopback {
+        network::bring_up_loopback().map_err(failed(Stage::Loopback))?;
+    }
+    // Before the mounts, so that the supervisor has its sockets while those are made.
+    if let Some(egress) = &script.egress {
+        network::hand_over(egress, ends.control).map_err(|(index, Errno(errno))| Failure {
+            stage: Stage::Egress,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            errno,
+        })?;
+    }
     mounts::build(&script.mounts, &mut script.slots).map_err(|stopped| Failure {
         stage: if stopped.changed { Stage::Changed } else { Stage::Mount },
         index: u32::try_from(stopped.index).unwrap_or(u32::MAX),
         errno: stopped.errno.0,
     })?;
-    if script.loopback {
-        bring_up_loopback().map_err(failed(Stage::Loopback))?;
-    }
     call::change_directory(&script.directory).map_err(failed(Stage::Directory))?;
     let terminal = match &script.terminal {
         Some(path) => Some(open_terminal(path, ends.control).map_err(failed(Stage::Terminal))?),
@@ -319,23 +328,6 @@ fn restore_signals(mask: &libc::sigset_t) -> call::Result<()> {
     if result == 0 { Ok(()) } else { Err(Errno::last()) }
 }
 
-/// Sets `IFF_UP` on `lo` (netdevice(7)), the only device of a new network namespace.
-fn bring_up_loopback() -> call::Result<()> {
-    let arguments = [libc::AF_INET as usize, (libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0];
-    // SAFETY: three numbers.
-    let socket = unsafe { call::raw(libc::SYS_socket, arguments) }?;
-    let socket = RawFd::try_from(socket).unwrap_or(-1);
-    // SAFETY: an all-zero ifreq is a valid value of it.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l'.cast_signed();
-    request.ifr_name[1] = b'o'.cast_signed();
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
-    // SAFETY: the request lives through the call and is what SIOCSIFFLAGS expects.
-    let result = unsafe { call::control(socket, libc::SIOCSIFFLAGS, (&raw mut request) as usize) };
-    call::close(socket);
-    result.map(drop)
-}
-
 /// Makes a pseudo-terminal of the run's own terminal file system, hands its master to the supervisor and waits until
 /// that has set the size. Returns the command's side.
 fn open_terminal(multiplexer: &std::ffi::CStr, control: RawFd) -> call::Result<RawFd> {
@@ -346,43 +338,13 @@ fn open_terminal(multiplexer: &std::ffi::CStr, control: RawFd) -> call::Result<R
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags as a number.
     let slave = unsafe { call::control(master, libc::TIOCGPTPEER, flags as usize) }?;
-    send_descriptor(control, master)?;
+    call::send_descriptor(control, master)?;
     call::close(master);
     let mut ready = [0; 1];
     match call::read(control, &mut ready)? {
         1 => Ok(RawFd::try_from(slave).unwrap_or(-1)),
         _ => Err(Errno(libc::EPIPE)),
     }
-}
-
-/// Sends one descriptor over a Unix socket (unix(7)).
-fn send_descriptor(socket: RawFd, fd: RawFd) -> call::Result<()> {
-    #[repr(C)]
-    struct Control {
-        header: libc::cmsghdr,
-        fd: i32,
-        padding: i32,
-    }
-    let mut byte = [b't'];
-    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
-    let mut control = Control {
-        // SAFETY: an all-zero header is a valid value; its fields are set below.
-        header: unsafe { std::mem::zeroed() },
-        fd,
-        padding: 0,
-    };
-    let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
-    control.header.cmsg_len = length as _;
-    control.header.cmsg_level = libc::SOL_SOCKET;
-    control.header.cmsg_type = libc::SCM_RIGHTS;
-    // SAFETY: an all-zero message header is a valid value; its fields are set below.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: the message and all that it points to live through the call.
-    unsafe { call::raw(libc::SYS_sendmsg, [socket as usize, (&raw const message) as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Makes the terminal the controlling one of the session, and the standard descriptors.

@@ -32,7 +32,24 @@ pub(super) fn prepare(ruleset: &Ruleset) -> std::result::Result<RawFd, (usize, E
         grant(fd, top, *access).map_err(|errno| (index, errno))?;
         call::close(top);
     }
+    for port in &ruleset.connect {
+        grant_connect(fd, *port).map_err(|errno| (usize::MAX, errno))?;
+    }
     Ok(fd)
+}
+
+/// Lets TCP connect to a port, on any address.
+fn grant_connect(ruleset: RawFd, port: u16) -> Result<()> {
+    const RULE_NET_PORT: usize = 2;
+    #[repr(C)]
+    struct NetPortAttr {
+        allowed_access: u64,
+        port: u64,
+    }
+    let rule = NetPortAttr { allowed_access: crate::linux::landlock::CONNECT, port: port.into() };
+    let arguments = [ruleset as usize, RULE_NET_PORT, (&raw const rule) as usize, 0, 0, 0];
+    // SAFETY: the structure has the layout of this kind of rule and lives through the call.
+    unsafe { call::raw(libc::SYS_landlock_add_rule, arguments) }.map(drop)
 }
 
 fn grant(ruleset: RawFd, top: RawFd, access: u64) -> Result<()> {

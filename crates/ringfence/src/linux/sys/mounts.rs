@@ -85,7 +85,8 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
         }
         Step::Mount { path, kind, flags, data } => call::mount(kind, path, kind, *flags, data.as_deref()),
         Step::Directory { path, mode } => call::make_directory(path, *mode),
-        Step::File { path } => make_file(path),
+        Step::File { path } => make_file(path, &[]),
+        Step::Text { path, content } => make_file(path, content),
         Step::Symlink { path, target } => call::make_symlink(target, path),
         Step::Place { slot, path } => {
             call::attach_tree(slots[*slot], path)?;
@@ -97,14 +98,15 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
     }
 }
 
-fn make_file(path: &CStr) -> Result<()> {
+fn make_file(path: &CStr, content: &[u8]) -> Result<()> {
     let flags = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY;
     match call::open(path, flags, 0o444) {
         Ok(fd) => {
+            let written = if content.is_empty() { Ok(()) } else { call::write(fd, content) };
             call::close(fd);
-            Ok(())
+            written
         }
-        Err(Errno(libc::EEXIST)) => Ok(()),
+        Err(Errno(libc::EEXIST)) if content.is_empty() => Ok(()),
         Err(errno) => Err(errno),
     }
 }

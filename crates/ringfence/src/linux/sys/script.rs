@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 
 use super::call::RawFd;
+use super::network::Egress;
 use crate::linux::seccomp::Instruction;
 
 /// Everything between `clone` and `execve`.
@@ -19,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) slots: Vec<RawFd>,
     /// Whether the loopback device is brought up.
     pub(crate) loopback: bool,
+    /// What the egress proxy needs inside.
+    pub(crate) egress: Option<Egress>,
     /// The Landlock ruleset.
     pub(crate) ruleset: Option<Ruleset>,
     /// The seccomp program.
@@ -113,6 +116,7 @@ pub(crate) enum Step {
     Mount { path: CString, kind: CString, flags: u64, data: Option<CString> },
     Directory { path: CString, mode: u32 },
     File { path: CString },
+    Text { path: CString, content: Vec<u8> },
     Symlink { path: CString, target: CString },
     Place { slot: usize, path: CString },
     Cover { path: CString, with: CString, optional: bool },
@@ -125,6 +129,8 @@ pub(crate) struct Ruleset {
     pub(crate) handled_files: u64,
     pub(crate) handled_network: u64,
     pub(crate) scoped: u64,
+    /// TCP ports that may be connected to.
+    pub(crate) connect: Vec<u16>,
     /// Path and rights; rights that only a directory can have are dropped for a file.
     pub(crate) rules: Vec<(CString, u64)>,
 }
@@ -138,6 +144,7 @@ pub(crate) enum Stage {
     Mount,
     Changed,
     Loopback,
+    Egress,
     Directory,
     Ruleset,
     Privileges,
@@ -150,12 +157,13 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Start,
         Self::IdMaps,
         Self::Mount,
         Self::Changed,
         Self::Loopback,
+        Self::Egress,
         Self::Directory,
         Self::Ruleset,
         Self::Privileges,

@@ -16,8 +16,10 @@ pub struct LandlockPlan {
     pub abi: u32,
     /// Rights that nobody has unless a rule grants them.
     pub handled: Vec<FileAccess>,
-    /// Whether `bind(2)` and `connect(2)` of TCP are governed too; no rule grants them.
+    /// Whether `bind(2)` and `connect(2)` of TCP are governed too.
     pub handles_tcp: bool,
+    /// Ports that TCP may connect to, on any address; 0 stands for the port of the run's proxy.
+    pub connect: Vec<u16>,
     /// What the ruleset grants.
     pub rules: Vec<LandlockRule>,
     /// What processes inside may not do to processes outside.
@@ -81,6 +83,7 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &LinuxFacts) ->
             abi,
             handled: vec![FileAccess::Write],
             handles_tcp: false,
+            connect: Vec::new(),
             rules: FRESH.iter().map(|path| write(path.into())).chain(roots).collect(),
             scopes,
         },
@@ -88,6 +91,10 @@ pub(super) fn plan(mechanism: Mechanism, policy: &Policy, facts: &LinuxFacts) ->
             abi,
             handled: vec![FileAccess::Read, FileAccess::Write, FileAccess::Descriptor],
             handles_tcp: abi >= TCP && policy.network.mode.value != NetworkMode::Open,
+            connect: match policy.network.mode.value {
+                NetworkMode::Allowlist if abi >= TCP => vec![0],
+                _ => Vec::new(),
+            },
             rules: alone(facts).chain(roots).collect(),
             scopes,
         },

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{NetworkMode, Policy};
 use serde::{Deserialize, Serialize};
 
-use crate::survey::{Identity, Place, RuntimePath, Survey, VAR_TMP};
+use crate::survey::{Identity, NameFile, Place, RuntimePath, Survey, VAR_TMP};
 
 /// One operation on the mount table of the command's own mount namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,20 @@ pub enum MountStep {
         /// Where.
         path: PathBuf,
     },
+    /// Makes a file with this text in a tmpfs of the run.
+    Text {
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        content: String,
+    },
+    /// Shows a file of the run's own in place of the host's.
+    Show {
+        /// What is shown.
+        file: PathBuf,
+        /// In place of what.
+        path: PathBuf,
+    },
     /// Makes a symbolic link in a tmpfs of the run.
     Symlink {
         /// Where.
@@ -125,6 +139,9 @@ pub(crate) const EMPTY_DIRECTORY: &str = "/run/.ringfence/directory";
 /// The empty file.
 pub(crate) const EMPTY_FILE: &str = "/run/.ringfence/file";
 
+/// Where texts of the run's own lie that are shown in place of files of the host.
+const TEXTS: &str = "/run/.ringfence";
+
 /// Parts of the process file system that show the host's memory and keys to the superuser.
 const PROC_SECRET: &[&str] = &["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kpagecount", "/proc/kpageflags"];
 
@@ -136,6 +153,7 @@ enum Layer {
     Dev,
     Host { identity: Option<Identity>, directory: bool, attributes: Attributes },
     Symlink { target: PathBuf },
+    Text { content: String },
     Hidden { directory: bool, optional: bool },
 }
 
@@ -169,9 +187,17 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
     layout.insert(RUN.into(), Layer::Tmpfs { mode: 0o755 });
     layout.insert("/dev".into(), Layer::Dev);
     layout.insert("/proc".into(), Layer::Proc);
-    if policy.network.mode.value != NetworkMode::Off {
-        for place in &survey.resolver {
-            layout.insert(place.path.clone(), Layer::host(place, READ_ONLY));
+    match policy.network.mode.value {
+        NetworkMode::Off => {}
+        NetworkMode::Open => {
+            for place in &survey.resolver {
+                layout.insert(place.path.clone(), Layer::host(place, READ_ONLY));
+            }
+        }
+        NetworkMode::Allowlist => {
+            for NameFile { path, content } in &survey.names {
+                layout.insert(path.clone(), Layer::Text { content: content.clone() });
+            }
         }
     }
     if let Some(roots) = &survey.read {
@@ -211,7 +237,14 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
 fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
     let visible = match nearest(layout, path) {
         Some(Layer::Host { .. }) => true,
-        Some(Layer::Hidden { .. } | Layer::Tmpfs { .. } | Layer::Dev | Layer::Proc | Layer::Symlink { .. }) => false,
+        Some(
+            Layer::Hidden { .. }
+            | Layer::Tmpfs { .. }
+            | Layer::Dev
+            | Layer::Proc
+            | Layer::Symlink { .. }
+            | Layer::Text { .. },
+        ) => false,
         None => survey.read.is_none(),
     };
     layout.retain(|inner, _| !inner.starts_with(path));
@@ -256,7 +289,7 @@ struct Steps<'a> {
     places: Vec<MountStep>,
 }
 
-impl Steps<'_> {
+impl<'a> Steps<'a> {
     fn write_down(mut self) -> Vec<MountStep> {
         self.share_fresh_directories();
         let (first, rest): (Vec<_>, Vec<_>) = self.layout.iter().partition(|(path, _)| path.starts_with(RUN));
@@ -268,6 +301,11 @@ impl Steps<'_> {
             self.places.push(MountStep::Directory { path: directory.to_owned(), mode: 0o555 });
         }
         self.places.push(MountStep::File { path: EMPTY_FILE.into() });
+        for (path, layer) in self.layout {
+            if let (Layer::Text { content }, None) = (layer, self.made_in(path)) {
+                self.places.push(MountStep::Text { path: text_for(path), content: content.clone() });
+            }
+        }
         self.places.push(MountStep::ReadOnly { path: RUN.into() });
         rest.into_iter().for_each(|(path, layer)| self.add(path, layer));
         let mut steps = self.captures;
@@ -280,13 +318,7 @@ impl Steps<'_> {
     }
 
     fn add(&mut self, path: &Path, layer: &Layer) {
-        let above = path.ancestors().skip(1).find_map(|above| self.layout.get_key_value(above));
-        // A target in a tmpfs must be made; one on the host is there, since it is the object itself.
-        let top = match above {
-            Some((top, Layer::Tmpfs { .. } | Layer::Dev)) => Some(top.as_path()),
-            None if self.empty_root => Some(Path::new("/")),
-            _ => None,
-        };
+        let top = self.made_in(path);
         if let Some(top) = top {
             make_target(top, path, layer, &mut self.places);
         }
@@ -300,11 +332,25 @@ impl Steps<'_> {
             Layer::Symlink { target } => {
                 self.places.push(MountStep::Symlink { path: path.to_owned(), target: target.clone() });
             }
+            Layer::Text { content } => self.places.push(match top {
+                Some(_) => MountStep::Text { path: path.to_owned(), content: content.clone() },
+                None => MountStep::Show { file: text_for(path), path: path.to_owned() },
+            }),
             Layer::Hidden { directory, optional } => {
                 let (directory, optional) = (*directory, *optional);
                 self.places.push(MountStep::Cover { path: path.to_owned(), directory, optional });
             }
             Layer::Host { identity, attributes, .. } => self.keep(path, *identity, true, *attributes),
+        }
+    }
+
+    /// The directory of the run's own in which the target at a path must be made. One on the host is there, since it is
+    /// the object itself.
+    fn made_in(&self, path: &Path) -> Option<&'a Path> {
+        match path.ancestors().skip(1).find_map(|above| self.layout.get_key_value(above)) {
+            Some((top, Layer::Tmpfs { .. } | Layer::Dev)) => Some(top.as_path()),
+            None if self.empty_root => Some(Path::new("/")),
+            _ => None,
         }
     }
 
@@ -374,6 +420,11 @@ impl Steps<'_> {
     }
 }
 
+/// Where the text lies that is shown at a path.
+fn text_for(path: &Path) -> PathBuf {
+    Path::new(TEXTS).join(path.file_name().unwrap_or_default())
+}
+
 fn make_target(top: &Path, path: &Path, layer: &Layer, steps: &mut Vec<MountStep>) {
     let mut between: Vec<&Path> = path.ancestors().skip(1).take_while(|ancestor| *ancestor != top).collect();
     between.reverse();
@@ -381,7 +432,7 @@ fn make_target(top: &Path, path: &Path, layer: &Layer, steps: &mut Vec<MountStep
         steps.push(MountStep::Directory { path: ancestor.to_owned(), mode: 0o755 });
     }
     match layer {
-        Layer::Symlink { .. } => {}
+        Layer::Symlink { .. } | Layer::Text { .. } => {}
         Layer::Host { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
         Layer::Hidden { directory: false, .. } => steps.push(MountStep::File { path: path.to_owned() }),
         _ => steps.push(MountStep::Directory { path: path.to_owned(), mode: 0o755 }),

@@ -1,12 +1,12 @@
 //! How strongly each rule of the policy holds under a plan, and what no rule names.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 
-use ringfence_policy::{Hide, NetworkMode, Origin, Policy, Protect, ReadScope, RuleId};
+use ringfence_policy::{Hide, HostRule, NetworkMode, Origin, Policy, Ports, Protect, ReadScope, Rule, RuleId};
 
 use super::landlock::{SCOPES, Scope};
-use super::{LinuxPlan, Mechanism, sets};
+use super::{EgressPlan, LinuxPlan, Mechanism, Serves, sets};
 use crate::facts::LinuxFacts;
 use crate::plan::{Holds, Limits, PlannedRule};
 
@@ -93,9 +93,22 @@ fn network(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &Linu
     let mode = &policy.network.mode;
     let origin = Some(mode.origin.clone());
     match mode.value {
-        NetworkMode::Off | NetworkMode::Allowlist => {
+        NetworkMode::Off => {
             let holds = Holds::kernel(if namespaces { "network namespace" } else { "seccomp" });
             rows.add(RuleId::Network, "no host can be reached".into(), holds, origin);
+        }
+        NetworkMode::Allowlist => {
+            let governed = plan.landlock.as_ref().is_some_and(|ruleset| ruleset.handles_tcp);
+            let holds = match (namespaces, governed) {
+                (true, _) => Holds::kernel("network namespace, egress proxy"),
+                (false, true) => Holds::advisory(
+                    "Landlock limits TCP to the proxy's port and not to its address, so that a server which listens on that very port can be reached",
+                ),
+                (false, false) => Holds::advisory(
+                    "this kernel's Landlock does not govern TCP: only programs that follow proxy settings are held",
+                ),
+            };
+            rows.add(RuleId::Network, allowlist(policy), holds, origin);
         }
         // Nothing is asked, so nothing holds: a note says so.
         NetworkMode::Open => {}
@@ -174,6 +187,23 @@ fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &LinuxPlan, limits: &Limi
     }
 }
 
+/// What an allowlist asks, in words.
+fn allowlist(policy: &Policy) -> String {
+    let words = |rules: &[Rule<HostRule>]| some(rules.iter().map(|rule| rule.value.to_string()));
+    let network = &policy.network;
+    let mut text = match network.allow.is_empty() {
+        true => "no host can be reached".to_owned(),
+        false => format!("only {} can be reached", words(&network.allow)),
+    };
+    if !network.deny.is_empty() {
+        text += &format!("; never {}", words(&network.deny));
+    }
+    if let Some(upstream) = &network.upstream {
+        text += &format!("; through {}", upstream.value);
+    }
+    text
+}
+
 /// Holes that no rule names, each in one sentence.
 pub(super) fn notes(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) -> Vec<String> {
     let mut notes = Vec::new();
@@ -204,24 +234,62 @@ pub(super) fn notes(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) -> Ve
             list(carved.opened.iter().map(|path| path.as_path()))
         ));
     }
+    if let Some(egress) = &plan.egress {
+        notes.extend(egress_notes(plan, egress));
+    }
     if policy.network.mode.value == NetworkMode::Open {
         notes.push("the network is open: every host can be reached, and whatever can be read can be sent away".into());
     }
     notes
 }
 
+/// What an allowlist leaves open.
+fn egress_notes(plan: &LinuxPlan, egress: &EgressPlan) -> Vec<String> {
+    let mut notes = vec!["an allowed host that accepts uploads can be sent whatever can be read".to_owned()];
+    if let Some(upstream) = &egress.upstream {
+        notes.push(format!(
+            "{upstream} resolves names, so that their addresses are not checked: a name that leads to a private address is reached"
+        ));
+    }
+    let direct = egress.sockets.iter().filter(|socket| socket.serves == Serves::Direct && socket.address.is_ipv4());
+    let mut ports: Vec<_> = direct.map(|socket| socket.address.port().to_string()).collect();
+    ports.dedup();
+    match plan.mechanism {
+        Mechanism::Namespaces if !ports.is_empty() => notes.push(format!(
+            "ports that the command cannot listen on, since direct connections to allowed hosts arrive there: {}",
+            some(ports.into_iter())
+        )),
+        Mechanism::Namespaces => {}
+        Mechanism::Landlock => notes.push(
+            "the proxy listens on the host's loopback device: other processes of this machine can use it, too".into(),
+        ),
+    }
+    if egress.allow.iter().any(|rule| rule.value.ports == Ports::All) {
+        notes.push(
+            "a rule for all ports holds for programs that use the proxy; direct connections need a rule with the port"
+                .into(),
+        );
+    }
+    notes
+}
+
 /// Up to six paths, then how many more.
 fn list<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
+    some(paths.map(|path| path.display()))
+}
+
+/// Up to six words, then how many more.
+fn some(words: impl Iterator<Item = impl Display>) -> String {
     const SHOWN: usize = 6;
-    let paths: Vec<_> = paths.collect();
+    let words: Vec<_> = words.collect();
     let mut text = String::new();
-    for path in paths.iter().take(SHOWN) {
+    for word in words.iter().take(SHOWN) {
         let separator = if text.is_empty() { "" } else { ", " };
         // Writing to a string cannot fail.
-        write!(text, "{separator}{}", path.display()).unwrap_or_default();
+        write!(text, "{separator}{word}").unwrap_or_default();
     }
-    if paths.len() > SHOWN {
-        write!(text, " and {} more", paths.len() - SHOWN).unwrap_or_default();
+    if words.len() > SHOWN {
+        write!(text, " and {} more", words.len() - SHOWN).unwrap_or_default();
     }
     text
 }

@@ -214,8 +214,12 @@ pub(super) fn plan(
         // Here there is no namespace that makes a socket harmless, and no rule that looks at a socket's path.
         families = match network {
             NetworkMode::Open => vec![AF_INET, AF_INET6, AF_NETLINK],
-            NetworkMode::Off | NetworkMode::Allowlist => Vec::new(),
+            NetworkMode::Allowlist => vec![AF_INET, AF_INET6],
+            NetworkMode::Off => Vec::new(),
         };
+        if network == NetworkMode::Allowlist {
+            rules.extend(only_tcp_connections());
+        }
     }
     let family = |call| {
         let when = Condition::NoneOf { argument: 0, values: families.clone() };
@@ -231,6 +235,30 @@ pub(super) fn plan(
     }
     rules.retain(|rule| crate::syscalls::number(architecture, &rule.call).is_some());
     SeccompPlan { architecture, rules }
+}
+
+/// What Landlock's rule about TCP connections does not look at: every other protocol, data that is sent before a connection
+/// (TCP Fast Open), and waiting for connections, for which the kernel chooses a port by itself.
+fn only_tcp_connections() -> Vec<SeccompRule> {
+    const SOCK_STREAM: u32 = 1;
+    const SOCK_NONBLOCK: u32 = 0x800;
+    const SOCK_CLOEXEC: u32 = 0x8_0000;
+    const IPPROTO_TCP: u32 = 6;
+    const MSG_FASTOPEN: u32 = 0x2000_0000;
+    let types = [0, SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC].map(|flags| SOCK_STREAM | flags);
+    let socket = |argument, values: &[u32]| {
+        rule("socket", Some(Condition::NoneOf { argument, values: values.to_vec() }), SeccompAction::Eperm)
+    };
+    let fast_open =
+        |call, argument| rule(call, Some(Condition::AnyBit { argument, bits: MSG_FASTOPEN }), SeccompAction::Eperm);
+    vec![
+        socket(1, &types),
+        socket(2, &[0, IPPROTO_TCP]),
+        rule("listen", None, SeccompAction::Eperm),
+        fast_open("sendto", 3),
+        fast_open("sendmsg", 2),
+        fast_open("sendmmsg", 3),
+    ]
 }
 
 fn rule(call: &str, when: Option<Condition>, action: SeccompAction) -> SeccompRule {

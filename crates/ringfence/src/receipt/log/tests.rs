@@ -15,6 +15,7 @@ fn receipt(id: &str) -> Receipt {
         exit: Exit::Code { code: 0 },
         duration_ms: 1,
         usage: Usage::default(),
+        network: None,
         quarantined: vec![],
         previous: String::new(),
     }

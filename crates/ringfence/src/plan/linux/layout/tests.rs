@@ -44,6 +44,7 @@ fn survey(write: &[&str]) -> Survey {
         allowed_sockets: vec![],
         fresh: crate::survey::FRESH.iter().map(PathBuf::from).collect(),
         carved: None,
+        names: vec![],
         resolver: vec![],
         runtime: vec![],
     }
