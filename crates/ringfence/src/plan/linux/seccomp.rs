@@ -191,6 +191,13 @@ pub(super) fn plan(
     network: NetworkMode,
     pinned: bool,
 ) -> SeccompPlan {
+    let mut rules = rules(mechanism, network, pinned);
+    rules.retain(|rule| crate::syscalls::number(architecture, &rule.call).is_some());
+    SeccompPlan { architecture, rules }
+}
+
+/// The refusals, whatever the architecture; not every one has every call.
+fn rules(mechanism: Mechanism, network: NetworkMode, pinned: bool) -> Vec<SeccompRule> {
     let mut rules = Vec::new();
     let refuse = |calls: &[&str]| calls.iter().map(|call| rule(call, None, SeccompAction::Eperm)).collect::<Vec<_>>();
     for calls in [MOUNT, OTHERS, KERNEL] {
@@ -233,8 +240,7 @@ pub(super) fn plan(
         let when = Condition::Both { argument: 0, value: AF_NETLINK, other: 2, allowed: vec![NETLINK_ROUTE] };
         rules.push(rule("socket", Some(when), SeccompAction::Eafnosupport));
     }
-    rules.retain(|rule| crate::syscalls::number(architecture, &rule.call).is_some());
-    SeccompPlan { architecture, rules }
+    rules
 }
 
 /// What Landlock's rule about TCP connections does not look at: every other protocol, data that is sent before a connection
@@ -263,4 +269,23 @@ fn only_tcp_connections() -> Vec<SeccompRule> {
 
 fn rule(call: &str, when: Option<Condition>, action: SeccompAction) -> SeccompRule {
     SeccompRule { call: call.to_owned(), when, action }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_that_is_refused_has_a_number_somewhere() {
+        for mechanism in [Mechanism::Namespaces, Mechanism::Landlock] {
+            for network in [NetworkMode::Off, NetworkMode::Allowlist, NetworkMode::Open] {
+                for rule in rules(mechanism, network, true) {
+                    // A name that no table knows would be dropped without a word.
+                    let known = [Architecture::X86_64, Architecture::Aarch64]
+                        .map(|architecture| crate::syscalls::number(architecture, &rule.call));
+                    assert_ne!(known, [None, None], "{}", rule.call);
+                }
+            }
+        }
+    }
 }
