@@ -5,7 +5,7 @@
 //! renamed, replaced or turned into a junction meanwhile.
 //!
 //! Each method is one system call of Windows, so that the simulated host can fail, crash and interleave at the same places
-//! as a real one. Paths exist here only as lists of components, and in messages.
+//! as a real one.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ringfence_ntsec::AccessMask;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Text};
+use crate::Error;
+use crate::facts::windows::ObjectId;
 
 /// The calls that the grants make.
 ///
@@ -26,7 +27,7 @@ pub trait Disk: Sync {
 
     /// Opens the root directory of a volume.
     ///
-    /// `NtOpenFile` of `volume`, which is an NT path that ends in a backslash, with `FILE_DIRECTORY_FILE |
+    /// `NtOpenFile` of `volume`, which is an NT path that ends in a backslash (`\??\C:\`), with `FILE_DIRECTORY_FILE |
     /// FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT`, every share mode, `OBJ_CASE_INSENSITIVE`.
     ///
     /// # Errors
@@ -61,6 +62,13 @@ pub trait Disk: Sync {
     /// # Errors
     /// What the system answers.
     fn stat(&self, handle: &Self::Handle) -> Result<Stat, DiskError>;
+
+    /// The directories that hold the names of a file, one for each name, all of one moment. `NtQueryInformationFile` with
+    /// `FileHardLinkInformation`.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn parents(&self, handle: &Self::Handle) -> Result<Vec<FileId>, DiskError>;
 
     /// The self-relative descriptor: owner, group and DACL. `NtQuerySecurityObject`; needs READ_CONTROL.
     ///
@@ -136,20 +144,11 @@ fn processors() -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u128);
 
-/// Which file, on which volume (`FILE_ID_INFO`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Identity {
-    /// The volume's serial number, 64 bits.
-    pub volume: u64,
-    /// The file.
-    pub file: FileId,
-}
-
 /// What an open handle stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Which file.
-    pub identity: Identity,
+    pub object: ObjectId,
     /// Whether it can have entries.
     pub is_directory: bool,
     /// How many names it has (`NumberOfLinks`).
@@ -206,30 +205,6 @@ impl ReparseTag {
     }
 }
 
-/// Where something lies: a volume, and the names from its root down.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Place {
-    /// The NT path of the volume's root directory, with a backslash at the end: `\??\C:\`.
-    pub volume: Text,
-    /// The names below it.
-    pub components: Vec<Text>,
-}
-
-impl Place {
-    /// The path for people: as Windows shows it.
-    pub fn display_path(&self) -> PathBuf {
-        let volume = self.volume.to_string();
-        let mut path = volume.strip_prefix(r"\??\").unwrap_or(&volume).to_owned();
-        for (number, component) in self.components.iter().enumerate() {
-            if number > 0 {
-                path.push('\\');
-            }
-            path.push_str(&component.to_string());
-        }
-        PathBuf::from(path)
-    }
-}
-
 /// A status of the kernel (MS-ERREF §2.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NtStatus(pub u32);
@@ -261,6 +236,10 @@ impl NtStatus {
     pub const IO_DEVICE_ERROR: Self = Self(0xC000_0185);
     /// `STATUS_DISK_FULL`.
     pub const DISK_FULL: Self = Self(0xC000_007F);
+    /// `STATUS_INVALID_DEVICE_REQUEST`: the file system does not know the request.
+    pub const INVALID_DEVICE_REQUEST: Self = Self(0xC000_0010);
+    /// `STATUS_NOT_SUPPORTED`.
+    pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
     /// `STATUS_MEDIA_WRITE_PROTECTED`.
     pub const MEDIA_WRITE_PROTECTED: Self = Self(0xC000_00A2);
 
@@ -280,6 +259,11 @@ impl NtStatus {
     /// Whether it says that this user may not, which no repetition changes.
     pub fn is_denied(self) -> bool {
         matches!(self, Self::ACCESS_DENIED | Self::MEDIA_WRITE_PROTECTED)
+    }
+
+    /// Whether the file system does not know the request at all.
+    pub fn is_unsupported(self) -> bool {
+        matches!(self, Self::INVALID_DEVICE_REQUEST | Self::NOT_SUPPORTED | Self::INVALID_PARAMETER)
     }
 
     fn meaning(self) -> Option<&'static str> {
@@ -380,18 +364,13 @@ mod tests {
     }
 
     #[test]
-    fn ids_survive_json_and_places_read_as_paths() {
-        let identity = Identity { volume: u64::MAX, file: FileId(u128::MAX - 1) };
-        let json = serde_json::to_string(&identity).unwrap();
-        assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity);
-        assert_eq!(
-            serde_json::from_reader::<_, Identity>(json.as_bytes()).unwrap(),
-            identity,
-            "also from text that cannot be borrowed"
-        );
+    fn ids_survive_json() {
+        let id = FileId(u128::MAX - 1);
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(serde_json::from_str::<FileId>(&json).unwrap(), id);
+        // Also from text that cannot be borrowed.
+        assert_eq!(serde_json::from_reader::<_, FileId>(json.as_bytes()).unwrap(), id);
         assert!(serde_json::from_str::<FileId>("\"x\"").is_err());
-        let place = Place { volume: r"\??\C:\".into(), components: vec!["work".into(), "project".into()] };
-        assert_eq!(place.display_path(), PathBuf::from(r"C:\work\project"));
     }
 
     #[test]
@@ -410,6 +389,9 @@ mod tests {
             }
             fn stat(&self, (): &()) -> Result<Stat, DiskError> {
                 Err(DiskError { operation: "asking what it is", status: NtStatus::FILE_DELETED })
+            }
+            fn parents(&self, (): &()) -> Result<Vec<FileId>, DiskError> {
+                Ok(Vec::new())
             }
             fn security(&self, (): &()) -> Result<Vec<u8>, DiskError> {
                 Ok(Vec::new())

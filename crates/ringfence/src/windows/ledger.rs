@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use record::{Begin, DaclHash, Edit, Skipped};
 use record::{HexBytes, Line, Record};
 
-use super::disk::{FileId, Identity, NtStatus};
+use super::disk::{FileId, NtStatus};
 use super::storage::Storage;
 use crate::Error;
+use crate::facts::windows::ObjectId;
 
 /// All ledgers of a user.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct Key {
     /// The workspace's SID.
     pub sid: Sid,
     /// The root directory.
-    pub root: Identity,
+    pub root: ObjectId,
 }
 
 /// What a ledger says, as far as it is intact.
@@ -378,7 +379,7 @@ impl Ledger {
 impl Key {
     /// The name of its ledger. It says everything that is needed to look for what was granted.
     pub fn name(&self) -> String {
-        format!("{}_{:x}_{}{SUFFIX}", self.sid, self.root.volume, self.root.file)
+        format!("{}_{:x}_{}{SUFFIX}", self.sid, self.root.volume, FileId(self.root.file))
     }
 
     fn new_name(&self) -> String {
@@ -390,8 +391,8 @@ impl Key {
         let (sid, volume, file) = (parts.next()?, parts.next()?, parts.next()?);
         let sid: Sid = sid.parse().ok()?;
         let volume = u64::from_str_radix(volume, 16).ok()?;
-        let file = file.parse().ok()?;
-        let key = Self { sid, root: Identity { volume, file } };
+        let FileId(file) = file.parse().ok()?;
+        let key = Self { sid, root: ObjectId { volume, file } };
         // Nobody else's SID is ever searched for and removed, and each grant has one name.
         (sid.is_ringfence() && key.name() == name).then_some(key)
     }

@@ -64,6 +64,16 @@ impl WindowsPath {
         Self::parse(&format!(r"{}\{below}", self.0.trim_end_matches('\\')))
     }
 
+    /// The NT path of the root that it lies below, with a backslash at the end, and the names from there.
+    pub fn nt_components(&self) -> (String, impl DoubleEndedIterator<Item = &str>) {
+        let (root, below) = self.0.split_at(self.root_length());
+        let volume = match root.strip_prefix(r"\\") {
+            Some(share) => format!(r"\??\UNC\{share}"),
+            None => format!(r"\??\{root}"),
+        };
+        (volume, below.split('\\').filter(|name| !name.is_empty()))
+    }
+
     /// The directory that holds this, if this is no root.
     pub fn parent(&self) -> Option<Self> {
         let root = self.root_length();
@@ -181,6 +191,12 @@ mod tests {
         assert!(path(r"C:\").is_root() && path(r"\\s\h").is_root() && !path(r"C:\a").is_root());
         assert_eq!(path(r"C:\").join("a").unwrap(), path(r"C:\a"));
         assert_eq!(path(r"C:\a").join(r"b\c").unwrap(), path(r"C:\a\b\c"));
+        let path_on_drive = path(r"C:\a\b");
+        let (volume, names) = path_on_drive.nt_components();
+        assert_eq!((volume.as_str(), names.collect::<Vec<_>>()), (r"\??\C:\", vec!["a", "b"]));
+        let path_on_share = path(r"\\s\h\a");
+        let (volume, names) = path_on_share.nt_components();
+        assert_eq!((volume.as_str(), names.collect::<Vec<_>>()), (r"\??\UNC\s\h\", vec!["a"]));
         assert_eq!(path(r"C:\a").verbatim(), r"\\?\C:\a");
         assert_eq!(path(r"\\s\h\a").verbatim(), r"\\?\UNC\s\h\a");
     }

@@ -6,12 +6,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ringfence_ntsec::{Ace, Sid};
+use ringfence_ntsec::Ace;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::windows::disk::{FileId, Place};
-use crate::{Error, Text};
+use crate::Error;
+use crate::windows::disk::FileId;
+use crate::windows::path::WindowsPath;
 
 /// What a ledger says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +38,12 @@ pub(super) enum Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
     /// Where the root was.
-    pub root: Place,
-    /// Whom it is granted to.
-    pub sid: Sid,
+    pub root: WindowsPath,
     /// The entry that the root gets.
     pub allow: Ace,
-    /// What is denied below it: names from the root down.
-    pub protected: Vec<Vec<Text>>,
-    /// Stands for all of it: see [`super::Ledger::digest`].
+    /// The objects below it that carry denials.
+    pub denied: Vec<WindowsPath>,
+    /// Stands for the whole plan of the grant.
     pub digest: String,
 }
 

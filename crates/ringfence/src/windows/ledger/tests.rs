@@ -3,20 +3,20 @@ use ringfence_ntsec::{AccessMask, Ace, AceFlags};
 
 use super::*;
 use crate::State;
-use crate::windows::disk::Place;
+use crate::facts::windows::ObjectId;
+use crate::windows::path::WindowsPath;
 use crate::windows::storage::Directory;
 
 fn key() -> Key {
     let sid = Sid::ringfence_workspace(&[7; 32], 1, 2);
-    Key { sid, root: Identity { volume: 0xABCD, file: FileId(0x1234) } }
+    Key { sid, root: ObjectId { volume: 0xABCD, file: 0x1234 } }
 }
 
 fn begin() -> Begin {
     Begin {
-        root: Place { volume: r"\??\C:\".into(), components: vec!["work".into()] },
-        sid: key().sid,
+        root: WindowsPath::parse(r"C:\work").unwrap(),
         allow: Ace::allow(key().sid, AccessMask::FILE_MODIFY, AceFlags::INHERIT_ALL),
-        protected: vec![vec![".git".into(), "hooks".into()]],
+        denied: vec![WindowsPath::parse(r"C:\work\.git\hooks").unwrap()],
         digest: "d1".into(),
     }
 }
@@ -85,12 +85,12 @@ fn foreign_files_are_no_ledgers_and_newer_ones_are_left_alone() {
     }
     assert_eq!(ledgers.keys().unwrap(), [key()]);
 
-    let newer = Key { root: Identity { volume: 1, file: FileId(1) }, ..key() };
+    let newer = Key { root: ObjectId { volume: 1, file: 1 }, ..key() };
     let mut bytes = Vec::new();
     Record::Ledger(VERSION + 1).write_to(&mut bytes).unwrap();
     storage.append(&mut storage.appender(&newer.name()).unwrap(), &bytes).unwrap();
     assert_eq!(ledgers.load(&newer).unwrap_err().code(), "ledger-version");
-    let empty = Key { root: Identity { volume: 1, file: FileId(2) }, ..key() };
+    let empty = Key { root: ObjectId { volume: 1, file: 2 }, ..key() };
     assert_eq!(ledgers.load(&empty).unwrap(), Ledger::default());
 }
 
