@@ -1,6 +1,6 @@
 //! The story of a run's network use in a few lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ringfence_policy::Host;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Summary {
     pub bytes_down: u64,
     /// Faults of the proxy itself, by code.
     pub faults: BTreeMap<String, u64>,
+    /// Which row the bytes of an open connection belong to. Bounded by the limit on open connections.
+    #[serde(skip)]
+    open: HashMap<u64, usize>,
 }
 
 /// A host that the run was allowed to reach.
@@ -36,6 +39,12 @@ pub struct Reached {
     pub count: u64,
     /// Those that failed on the way.
     pub failed: u64,
+    /// Bytes from the run, counted when a connection ends. A kept HTTP connection counts for the host that was asked last.
+    #[serde(default)]
+    pub bytes_up: u64,
+    /// Bytes to the run, counted alike.
+    #[serde(default)]
+    pub bytes_down: u64,
 }
 
 /// A host that the run was refused.
@@ -61,6 +70,11 @@ impl Summary {
             Event::Closed(closed) => {
                 self.bytes_up = self.bytes_up.saturating_add(closed.bytes_up);
                 self.bytes_down = self.bytes_down.saturating_add(closed.bytes_down);
+                let row = self.open.remove(&closed.connection).and_then(|index| self.reached.get_mut(index));
+                if let Some(row) = row {
+                    row.bytes_up = row.bytes_up.saturating_add(closed.bytes_up);
+                    row.bytes_down = row.bytes_down.saturating_add(closed.bytes_down);
+                }
             }
             Event::Fault { code } => *self.faults.entry(code.as_str().to_owned()).or_default() += 1,
         }
@@ -92,14 +106,25 @@ impl Summary {
 
     fn add_reached(&mut self, decision: &Decision, failed: bool) {
         let (count, failed) = if failed { (0, 1) } else { (1, 0) };
-        let same = |row: &&mut Reached| row.port == decision.port && row.host == decision.host;
-        if let Some(row) = self.reached.iter_mut().find(same) {
+        let same = |row: &Reached| row.port == decision.port && row.host == decision.host;
+        let index = match self.reached.iter().position(same) {
+            Some(index) => index,
+            None if self.reached.len() < ROWS => {
+                let (host, port) = (decision.host.clone(), decision.port);
+                self.reached.push(Reached { host, port, count: 0, failed: 0, bytes_up: 0, bytes_down: 0 });
+                self.reached.len() - 1
+            }
+            None => {
+                self.unlisted += 1;
+                return;
+            }
+        };
+        if let Some(row) = self.reached.get_mut(index) {
             row.count += count;
             row.failed += failed;
-        } else if self.reached.len() < ROWS {
-            self.reached.push(Reached { host: decision.host.clone(), port: decision.port, count, failed });
-        } else {
-            self.unlisted += 1;
+        }
+        if count > 0 {
+            self.open.insert(decision.connection, index);
         }
     }
 }
@@ -170,6 +195,33 @@ mod tests {
             ]
         );
         assert_eq!((summary.bytes_up, summary.bytes_down), (3, 4));
+    }
+
+    #[test]
+    fn bytes_belong_to_the_host_that_the_connection_was_made_to() {
+        let reached = |connection, host: &str| {
+            Event::Decision(Decision {
+                connection,
+                protocol: Protocol::Connect,
+                host: host.to_owned(),
+                port: 443,
+                address: None,
+                verdict: Verdict::Allowed,
+                code: None,
+                rule: None,
+            })
+        };
+        let closed = |connection| Event::Closed(Closed { connection, bytes_up: 10, bytes_down: 100, code: None });
+        let mut summary = Summary::default();
+        for event in [reached(1, "a.example"), reached(2, "b.example"), closed(2), reached(3, "a.example"), closed(1)] {
+            summary.add(&event);
+        }
+        // The third connection is open still, and a connection that reached nobody belongs to no row.
+        summary.add(&closed(9));
+        let rows: Vec<_> =
+            summary.reached.iter().map(|row| (row.host.as_str(), row.count, row.bytes_up, row.bytes_down)).collect();
+        assert_eq!(rows, [("a.example", 2, 10, 100), ("b.example", 1, 10, 100)]);
+        assert_eq!((summary.bytes_up, summary.bytes_down, summary.open.len()), (30, 300, 1));
     }
 
     #[test]

@@ -75,6 +75,9 @@ pub enum Reason {
     PortNotListed,
     /// No entry of `network.allow` matches.
     HostNotListed,
+    /// The address is not public, and no entry of `network.allow` is this very address. Which addresses those are is the
+    /// proxy's knowledge, so that no function of this crate gives this reason.
+    AddressNotPublic,
 }
 
 impl fmt::Display for Reason {
@@ -96,6 +99,7 @@ impl fmt::Display for Reason {
             Self::HostAllowed => "the host is allowed",
             Self::PortNotListed => "the host is allowed, but not on this port",
             Self::HostNotListed => "no rule allows the host",
+            Self::AddressNotPublic => "the address is not public, and no rule names it literally",
         })
     }
 }
