@@ -112,7 +112,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__plan)
-            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --json --help"
+            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --ask --keep-fd --mechanism --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -290,7 +290,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__run)
-            opts="-t -q -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --keep-fd --mechanism --quiet --json --help"
+            opts="-t -q -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --ask --keep-fd --mechanism --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
