@@ -149,7 +149,15 @@ const CASES: &[Case] = &[
     prepared("root-refused", 126, &["run", "--write", "link", "true"], |directory| {
         symlink("/etc", directory.join("link")).unwrap();
     }),
-    calling("unsupported", 126, &["run", "--allow", "example.com", "true"]),
+    calling("unsupported", 126, &["run", "--keep-fd", "900", "true"]),
+    Case {
+        status: 125,
+        environment: &[("RINGFENCE_UPSTREAM_CREDENTIALS_FILE", "@/missing")],
+        ..policy(
+            "upstream-credentials",
+            "[network]\nmode = \"allowlist\"\nallow = [\"example.com\"]\nupstream = \"http://127.0.0.1:9\"",
+        )
+    },
     prepared("receipt-unwritable", 125, &["run", "true"], |directory| {
         fs::create_dir_all(directory.join("../state/receipts.jsonl")).unwrap();
         fs::set_permissions(directory.join("../state"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -181,6 +189,8 @@ const LONG: &str = concat!(
 const UNREACHED: &[(&str, &str)] = &[
     ("nul-byte", "no argument or variable can hold one on Linux; users of the library can try"),
     ("output-unwritable", "has a test of its own, because it needs another standard output"),
+    ("no-terminal", "whoever runs the tests may have a terminal; the suite of the allowlist tries it without one"),
+    ("egress-failed", "needs a host without threads or descriptors"),
     ("path-drive-relative", WINDOWS),
     ("path-device", WINDOWS),
     ("path-character", WINDOWS),
