@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use ringfence_policy::RuleId;
 
+use crate::plan::windows::{CallerProblem, RootProblem};
+
 /// What went wrong, where, and what to do about it.
 ///
 /// Every variant is one failing operation. [`Error::code`] is stable across releases; the text is for people.
@@ -91,6 +93,20 @@ pub enum Error {
         /// Why it is refused.
         reason: String,
     },
+    /// A write root lies where Windows could not hold it, or where a grant would do harm.
+    #[error("`{}` cannot be a write root: {problem}", path.display())]
+    RootUnfit {
+        /// The root, as the policy or the caller names it.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: RootProblem,
+    },
+    /// The token of the caller cannot be restricted in a way that works.
+    #[error("no token for the command can be made of yours: {problem}")]
+    Caller {
+        /// Why not, and what to do.
+        problem: CallerProblem,
+    },
     /// A path of the plan is no longer the object that the plan was made for.
     #[error("`{}` changed between the plan and the run; nothing was started, run again", path.display())]
     RootChanged {
@@ -118,7 +134,7 @@ pub enum Error {
     /// A rule would not be enforced as strongly as the policy requires.
     #[error(
         "`{rule}` would not be enforced by the kernel: {why}; accept it with `--accept-degraded {rule}`{}",
-        alternative.as_deref().map(|text| format!(", or {text}")).unwrap_or_default()
+        alternative.as_deref().map(|text| format!(", {text}")).unwrap_or_default()
     )]
     NotEnforced {
         /// The rule.
@@ -256,6 +272,21 @@ impl Error {
         "directory-unusable",
         "root-unusable",
         "root-refused",
+        "root-link",
+        "root-reparse-point",
+        "root-cloud",
+        "root-no-acls",
+        "root-read-only",
+        "root-remote",
+        "root-mapped",
+        "root-subst",
+        "root-null-dacl",
+        "root-not-grantable",
+        "root-hard-links",
+        "root-holds-state",
+        "caller-restricted",
+        "caller-app-container",
+        "caller-no-logon-session",
         "root-changed",
         "survey-failed",
         "too-many-entries",
@@ -291,6 +322,8 @@ impl Error {
             Self::Directory { .. } => "directory-unusable",
             Self::Root { .. } => "root-unusable",
             Self::RootRefused { .. } => "root-refused",
+            Self::RootUnfit { problem, .. } => problem.code(),
+            Self::Caller { problem } => problem.code(),
             Self::RootChanged { .. } => "root-changed",
             Self::Survey { .. } => "survey-failed",
             Self::TooMany { .. } => "too-many-entries",
@@ -322,6 +355,8 @@ impl Error {
             | Self::BatchArgument { .. }
             | Self::Variable { .. }
             | Self::RootRefused { .. }
+            | Self::RootUnfit { .. }
+            | Self::Caller { .. }
             | Self::NotEnforced { .. }
             | Self::Unsupported { .. }
             | Self::NoMechanism { .. }
@@ -338,6 +373,7 @@ impl Error {
             | Self::Directory { path, .. }
             | Self::Root { path, .. }
             | Self::RootRefused { path, .. }
+            | Self::RootUnfit { path, .. }
             | Self::RootChanged { path }
             | Self::Survey { path, .. }
             | Self::State { path, .. }

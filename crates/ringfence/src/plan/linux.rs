@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use ringfence_policy::{NetworkMode, Policy};
+use ringfence_policy::{NetworkMode, Policy, System};
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Limits, Plan, SystemPlan};
@@ -132,7 +132,7 @@ pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocati
     let architecture = facts.host.architecture.ok_or_else(|| Error::NoMechanism {
         why: "there is no system call table for this processor; x86-64 and aarch64 have one".into(),
     })?;
-    let limits = limits(policy);
+    let limits = Limits::of(policy);
     let cgroup = cgroup(&facts.host.cgroup, &limits);
     let mut linux = LinuxPlan {
         mechanism,
@@ -198,19 +198,6 @@ fn namespaces(mechanism: Mechanism, network: NetworkMode) -> Vec<Namespace> {
         list.push(Namespace::Network);
     }
     list
-}
-
-fn limits(policy: &Policy) -> Limits {
-    let process = &policy.process;
-    Limits {
-        timeout_ms: process
-            .timeout
-            .as_ref()
-            .map(|rule| u64::try_from(rule.value.duration().as_millis()).unwrap_or(u64::MAX)),
-        memory_bytes: process.memory.as_ref().map(|rule| rule.value.bytes()),
-        processes: process.processes.as_ref().map(|rule| rule.value),
-        cpus_milli: process.cpus.as_ref().map(|rule| rule.value.milli()),
-    }
 }
 
 /// The control group, if every limit that needs one finds its controller.
@@ -289,7 +276,7 @@ fn command(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation, plan: &
         program: facts.survey.program.clone(),
         argv,
         directory: facts.survey.directory.clone(),
-        environment: environment::compose(&policy.environment, &invocation.environment, &defaults),
+        environment: environment::compose(&policy.environment, System::Linux, &invocation.environment, &defaults),
         tty: invocation.tty,
         keep_descriptors: invocation.keep_descriptors.clone(),
     }

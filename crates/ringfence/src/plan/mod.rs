@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ringfence_policy::{Origin, Policy, Require, RuleId};
+use ringfence_policy::{Origin, Policy, Require, RuleId, Timeout};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +15,8 @@ use crate::{Error, Facts, Invocation};
 
 pub mod linux;
 pub mod windows;
+
+mod rows;
 
 /// What one run will be, before anything of it exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,14 +145,16 @@ impl Plan {
     /// Why this plan must not run: the first rule that holds less strongly than the policy requires and that
     /// nobody accepted.
     pub fn refusal(&self) -> Option<Error> {
-        let (rule, why) = self.rules.iter().find_map(|planned| match &planned.holds {
+        let mut weak = self.rules.iter().filter_map(|planned| match &planned.holds {
             Holds::Advisory { why } if self.require == Require::Kernel && !planned.accepted => {
                 Some((planned.rule, why))
             }
             Holds::None { why } if !planned.accepted => Some((planned.rule, why)),
             _ => None,
-        })?;
-        Some(Error::NotEnforced { rule, why: why.clone(), alternative: None })
+        });
+        let (rule, why) = weak.next()?;
+        let further: Vec<RuleId> = weak.map(|(rule, _)| rule).collect();
+        Some(Error::NotEnforced { rule, why: why.clone(), alternative: self.system.alternative(rule, &further) })
     }
 
     /// SHA-256 of the plan's JSON, in hexadecimal.
@@ -163,7 +167,29 @@ impl Plan {
     }
 }
 
+impl Limits {
+    /// The limits that a policy states.
+    fn of(policy: &Policy) -> Self {
+        let process = &policy.process;
+        let milliseconds = |timeout: Timeout| u64::try_from(timeout.duration().as_millis()).unwrap_or(u64::MAX);
+        Self {
+            timeout_ms: process.timeout.as_ref().map(|rule| milliseconds(rule.value)),
+            memory_bytes: process.memory.as_ref().map(|rule| rule.value.bytes()),
+            processes: process.processes.as_ref().map(|rule| rule.value),
+            cpus_milli: process.cpus.as_ref().map(|rule| rule.value.milli()),
+        }
+    }
+}
+
 impl SystemPlan {
+    /// A way on for a plan in which `rule`, and `further` ones, are too weak.
+    fn alternative(&self, rule: RuleId, further: &[RuleId]) -> Option<String> {
+        match self {
+            Self::Linux(_) => None,
+            Self::Windows(_) => windows::alternative(rule, further),
+        }
+    }
+
     /// The plan for Linux.
     ///
     /// # Errors

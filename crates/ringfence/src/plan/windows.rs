@@ -1,15 +1,25 @@
 //! The plan of a run on Windows: a pure function from policy and facts to data.
 
 use ringfence_ntsec::{Ace, SecurityDescriptor, Sid};
-use ringfence_policy::Policy;
+use ringfence_policy::{Policy, RuleId};
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
+use super::{Limits, Plan, SystemPlan};
 use crate::facts::windows::{ObjectId, WindowsFacts};
+use crate::invocation::MechanismChoice;
 use crate::survey::Watch;
 use crate::windows::path::WindowsPath;
 use crate::windows::wide::Wide;
 use crate::{Error, Invocation};
+
+mod grants;
+mod process;
+mod roots;
+mod rules;
+mod token;
+
+pub use roots::RootProblem;
+pub use token::CallerProblem;
 
 /// What the kernel will be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +158,8 @@ pub struct PrivateDirectory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrivatePurpose {
+    /// Holds the others, so that no run can reach those of another one.
+    Holder,
     /// TEMP and TMP of one run; removed after it.
     Temporary,
     /// Caches of package managers; stays with the workspace.
@@ -284,6 +296,73 @@ pub enum Hole {
 }
 
 /// Makes the plan of a run on Windows.
-pub(super) fn resolve(_: &Policy, _: &WindowsFacts, _: &Invocation) -> Result<Plan, Error> {
-    Err(Error::Unsupported { what: "a plan for Windows".into(), advice: "nothing can be run there yet".into() })
+pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invocation) -> Result<Plan, Error> {
+    check(invocation)?;
+    let roots = roots::accepted(facts, &policy.anchors)?;
+    let writes = !roots.is_empty();
+    let limits = Limits::of(policy);
+    let private = grants::private(facts, writes)?;
+    let command = process::command(policy, facts, invocation, &roots, &private)?;
+    let mut windows = WindowsPlan {
+        id: facts.identity.id.clone(),
+        tier: Tier::Token,
+        token: token::plan(policy, facts, writes)?,
+        grants: grants::plan(facts, &roots),
+        private,
+        job: process::job(&limits, facts.host.processors),
+        desktop: token::desktop(facts),
+        process: process::plan(facts, invocation)?,
+        watch: facts.survey.watch.clone(),
+        holes: Vec::new(),
+    };
+    windows.holes = rules::holes(policy, facts, &windows, &roots);
+    Ok(Plan {
+        version: Plan::VERSION,
+        policy_hash: super::fingerprint("the policy", policy)?,
+        command,
+        rules: rules::judge(policy, facts, &windows, &limits)?,
+        notes: rules::notes(policy, facts, &windows),
+        require: policy.enforcement.require.value,
+        limits,
+        system: SystemPlan::Windows(Box::new(windows)),
+    })
 }
+
+/// The way on that a refusal names: the profile that asks for no more than what this tier holds, where that would help.
+pub(super) fn alternative(rule: RuleId, further: &[RuleId]) -> Option<String> {
+    let unconfined = |rule: &RuleId| {
+        matches!(rule, RuleId::FilesystemRead | RuleId::FilesystemHide | RuleId::Network | RuleId::UnixSockets)
+    };
+    let also = match further {
+        [] => String::new(),
+        rules => {
+            let flags: Vec<String> = rules.iter().map(|rule| format!("`--accept-degraded {rule}`")).collect();
+            format!("together with {}", flags.join(" and "))
+        }
+    };
+    let guard = "use `--profile guard`, which asks only for what this system holds without any setup";
+    match (std::iter::once(&rule).chain(further).all(unconfined), also.is_empty()) {
+        (true, true) => Some(format!("or {guard}")),
+        (true, false) => Some(format!("{also}, or {guard}")),
+        (false, true) => None,
+        (false, false) => Some(also),
+    }
+}
+
+/// What only Linux has.
+fn check(invocation: &Invocation) -> Result<(), Error> {
+    let unsupported = |what: &str, advice: &str| Err(Error::Unsupported { what: what.into(), advice: advice.into() });
+    if invocation.argv.is_empty() {
+        return Err(Error::CommandEmpty);
+    }
+    if !invocation.keep_descriptors.is_empty() {
+        return unsupported("handing over descriptors on Windows", "pass data by a file or by standard input");
+    }
+    if invocation.mechanism != MechanismChoice::Auto {
+        return unsupported("choosing a mechanism of Linux on Windows", "leave `--mechanism` out");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

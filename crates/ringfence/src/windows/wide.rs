@@ -1,5 +1,6 @@
 //! UTF-16 strings of Windows in JSON, without loss.
 
+use std::ffi::OsStr;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,6 +12,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Wide(pub Vec<u16>);
 
 impl Wide {
+    /// A string of the operating system; `None` where that is another system and the string is not Unicode.
+    pub fn from_os(text: &OsStr) -> Option<Self> {
+        #[cfg(windows)]
+        return Some(Self(std::os::windows::ffi::OsStrExt::encode_wide(text).collect()));
+        #[cfg(not(windows))]
+        return text.to_str().map(Self::from);
+    }
+
     /// The units.
     pub fn units(&self) -> &[u16] {
         &self.0

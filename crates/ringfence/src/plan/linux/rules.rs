@@ -1,37 +1,21 @@
 //! How strongly each rule of the policy holds under a plan, and what no rule names.
 
-use std::fmt::{Display, Write};
-use std::path::Path;
-
-use ringfence_policy::{Hide, HostRule, NetworkMode, Origin, Policy, Ports, Protect, ReadScope, Rule, RuleId};
+use ringfence_policy::{HostRule, NetworkMode, Policy, Ports, Protect, ReadScope, Rule, RuleId};
 
 use super::landlock::{SCOPES, Scope};
 use super::{EgressPlan, LinuxPlan, Mechanism, Serves, sets};
 use crate::facts::LinuxFacts;
+use crate::plan::rows::{Rows, hidden, list, protected, some};
 use crate::plan::{Holds, Limits, PlannedRule};
 
 /// One row per rule that the policy states.
 pub(super) fn judge(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan, limits: &Limits) -> Vec<PlannedRule> {
-    let mut rows = Rows { policy, rows: Vec::new() };
+    let mut rows = Rows::new(policy);
     filesystem(&mut rows, policy, facts, plan);
     network(&mut rows, policy, facts, plan);
     process(&mut rows, policy, plan, limits, facts.host.uid);
-    let pass = policy.environment.pass.first().map(|rule| rule.origin.clone());
-    let asked = format!("{} variables pass, {} are set", policy.environment.pass.len(), policy.environment.set.len());
-    rows.add(RuleId::Environment, asked, Holds::kernel("execve"), pass);
-    rows.rows
-}
-
-struct Rows<'a> {
-    policy: &'a Policy,
-    rows: Vec<PlannedRule>,
-}
-
-impl Rows<'_> {
-    fn add(&mut self, rule: RuleId, asked: String, holds: Holds, origin: Option<Origin>) {
-        let accepted = self.policy.enforcement.accept_degraded.iter().any(|accepted| accepted.value == rule);
-        self.rows.push(PlannedRule { rule, asked, holds, origin, accepted });
-    }
+    rows.environment("execve");
+    rows.finish()
 }
 
 fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan) {
@@ -58,13 +42,7 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &L
     let asked = "modes, owners, timestamps and attributes change only there".to_owned();
     rows.add(RuleId::FilesystemMetadata, asked, holds, origin);
     if let Some(first) = policy.filesystem.protect.first() {
-        let asked = format!(
-            "read-only inside the write roots: {}",
-            list(policy.filesystem.protect.iter().map(|rule| match &rule.value {
-                Protect::Path(path) => path.as_path(),
-                Protect::Git => Path::new("@git"),
-            },))
-        );
+        let asked = format!("read-only inside the write roots: {}", protected(policy));
         let holds = match (namespaces, survey.protect.is_empty()) {
             (true, _) => Holds::kernel("read-only mounts"),
             (false, true) => Holds::advisory("nothing of it exists; what appears is moved away after the run"),
@@ -78,11 +56,7 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &LinuxFacts, plan: &L
         rows.add(RuleId::FilesystemRead, asked, holds, roots.first().map(|rule| rule.origin.clone()));
     }
     if let Some(first) = policy.filesystem.hide.first() {
-        let names = policy.filesystem.hide.iter().map(|rule| match &rule.value {
-            Hide::Path(path) => path.as_path(),
-            Hide::Secrets => Path::new("@secrets"),
-        });
-        let asked = format!("unreadable: {} ({} found)", list(names), survey.hide.len());
+        let asked = format!("unreadable: {} ({} found)", hidden(policy), survey.hide.len());
         let holds = Holds::kernel(if namespaces { "covering mounts" } else { "Landlock" });
         rows.add(RuleId::FilesystemHide, asked, holds, Some(first.origin.clone()));
     }
@@ -271,25 +245,4 @@ fn egress_notes(plan: &LinuxPlan, egress: &EgressPlan) -> Vec<String> {
         );
     }
     notes
-}
-
-/// Up to six paths, then how many more.
-fn list<'a>(paths: impl Iterator<Item = &'a Path>) -> String {
-    some(paths.map(|path| path.display()))
-}
-
-/// Up to six words, then how many more.
-fn some(words: impl Iterator<Item = impl Display>) -> String {
-    const SHOWN: usize = 6;
-    let words: Vec<_> = words.collect();
-    let mut text = String::new();
-    for word in words.iter().take(SHOWN) {
-        let separator = if text.is_empty() { "" } else { ", " };
-        // Writing to a string cannot fail.
-        write!(text, "{separator}{word}").unwrap_or_default();
-    }
-    if words.len() > SHOWN {
-        write!(text, " and {} more", words.len() - SHOWN).unwrap_or_default();
-    }
-    text
 }
