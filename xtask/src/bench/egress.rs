@@ -14,6 +14,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Arguments of `cargo xtask bench egress`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Give load generator and server one processor and the proxies another. Where there are only two, three busy processes
+    /// otherwise take turns on them, and what is measured is the scheduler
+    #[arg(long)]
+    separate: bool,
+}
+
 /// What was measured about one way to the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
@@ -36,12 +45,16 @@ pub(crate) struct Row {
 ///
 /// # Errors
 /// A proxy that cannot be built or started, or a target that was missed.
-pub(crate) fn run() -> Result<Vec<Row>, String> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Vec<Row>, String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    if arguments.separate {
+        // Before any thread is made, so that all of them have it.
+        pin(std::process::id(), GENERATOR_PROCESSOR).map_err(failed("cannot choose a processor"))?;
+    }
     let server = EchoServer::start().map_err(failed("cannot start the server"))?;
     let directory = std::env::temp_dir().join(format!("ringfence-bench-egress-{}", std::process::id()));
     fs::create_dir_all(&directory).map_err(failed("cannot create a directory for the other proxies' files"))?;
-    let measured = measure_all(&server, &directory);
+    let measured = measure_all(&server, &directory, arguments.separate);
     // Logs and configurations of the other proxies; nothing depends on them any more.
     let _ = fs::remove_dir_all(&directory);
     let rows = measured.map_err(failed("the bench failed"))?;
@@ -56,12 +69,29 @@ const CLIENTS: usize = 8;
 const LATENCY_SAMPLES: usize = 400;
 const BULK_BYTES: u64 = 1 << 30;
 
-fn measure_all(server: &EchoServer, directory: &Path) -> io::Result<Vec<Row>> {
+/// Where the load generator and its server run, if they are kept apart from the proxies.
+const GENERATOR_PROCESSOR: &str = "0";
+const PROXY_PROCESSOR: &str = "1";
+
+/// Keeps every thread of a process on one processor (taskset(1)).
+fn pin(process: u32, processor: &str) -> io::Result<()> {
+    let mut taskset = Command::new("taskset");
+    let status = taskset.args(["--all-tasks", "--cpu-list", "--pid", processor]).arg(process.to_string());
+    match status.stdout(Stdio::null()).status()?.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("taskset failed")),
+    }
+}
+
+fn measure_all(server: &EchoServer, directory: &Path, separate: bool) -> io::Result<Vec<Row>> {
     let proxies = [
         ProxyProcess::ringfence(server.address)?,
         ProxyProcess::tinyproxy(directory)?,
         ProxyProcess::squid(directory)?,
     ];
+    if separate {
+        proxies.iter().try_for_each(|proxy| pin(proxy.child.id(), PROXY_PROCESSOR))?;
+    }
     let ways: Vec<Option<&ProxyProcess>> = std::iter::once(None).chain(proxies.iter().map(Some)).collect();
     let mut samples: Vec<Vec<Row>> = vec![Vec::new(); ways.len()];
     for _ in 0..ROUNDS {

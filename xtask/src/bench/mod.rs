@@ -22,13 +22,13 @@ enum Bench {
     /// The cost of a run: start, open, a recursive grep, memory, size of the program
     Spawn(spawn::Arguments),
     /// The egress proxy beside tinyproxy and squid
-    Egress,
+    Egress(egress::Arguments),
 }
 
 /// Runs the measurement that was asked for.
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     match &arguments.bench {
         Bench::Spawn(arguments) => spawn::spawn(arguments),
-        Bench::Egress => egress::run().map(drop).map_err(anyhow::Error::msg),
+        Bench::Egress(arguments) => egress::run(arguments).map(drop).map_err(anyhow::Error::msg),
     }
 }
