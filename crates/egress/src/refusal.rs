@@ -34,7 +34,8 @@ impl Refusal {
         if let Some(origin) = rule {
             message += &format!("The deciding rule: {origin}.\n");
         }
-        if let Some(flag) = flag(host, *port, *code) {
+        // What a name of the inner network resolves to is the operator's to know, not the command's.
+        if let Some(flag) = flag(host, *port, *code, None) {
             message += &format!(
                 "The command cannot change this. Who started it can: `ringfence run {flag} -- …`, or an entry in [network] allow.\n"
             );

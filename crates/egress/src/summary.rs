@@ -1,11 +1,13 @@
 //! The story of a run's network use in a few lines.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use ringfence_policy::Host;
 use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
+use crate::decision::is_localhost;
 use crate::event::{Decision, Event, Verdict};
 
 /// What a run did and was refused, added up. Bounded whatever the run does: see [`Summary::unlisted`].
@@ -97,7 +99,7 @@ impl Summary {
                 port: decision.port,
                 code,
                 count: 1,
-                flag: flag(&decision.host, decision.port, code),
+                flag: flag(&decision.host, decision.port, code, decision.address),
             });
         } else {
             self.unlisted += 1;
@@ -129,10 +131,15 @@ impl Summary {
     }
 }
 
-/// The flag that would allow the host, where a rule is all that is missing.
-pub(crate) fn flag(host: &str, port: u16, code: Code) -> Option<String> {
+/// The flag that would allow the host, where a rule is all that is missing. A name that leads to an address which is not public
+/// is allowed already: what is missing then is a rule for that address.
+pub(crate) fn flag(host: &str, port: u16, code: Code, address: Option<IpAddr>) -> Option<String> {
     // What is not in normal form cannot be a rule, and must not reach a shell either.
     let host = code.is_rule_missing().then(|| Host::parse(host).ok()).flatten()?;
+    let host = match code {
+        Code::Address(_) if host.ip().is_none() && !is_localhost(&host) => Host::from(address?),
+        _ => host,
+    };
     Some(match port {
         0 | 80 | 443 => format!("--allow {}", shell_word(&host)),
         _ => format!("--allow {}", shell_word(&format_args!("{host}:{port}"))),
@@ -195,6 +202,16 @@ mod tests {
             ]
         );
         assert_eq!((summary.bytes_up, summary.bytes_down), (3, 4));
+    }
+
+    #[test]
+    fn a_name_with_a_private_address_needs_a_rule_for_the_address() {
+        let private = Some("10.0.0.5".parse().unwrap());
+        let code = Code::Address(AddressClass::Private);
+        assert_eq!(flag("db.example", 5432, code, private).as_deref(), Some("--allow 10.0.0.5:5432"));
+        assert_eq!(flag("db.example", 443, Code::HostNotAllowed, None).as_deref(), Some("--allow db.example"));
+        let loopback = Code::Address(AddressClass::Loopback);
+        assert_eq!(flag("localhost", 5432, loopback, private).as_deref(), Some("--allow localhost:5432"));
     }
 
     #[test]
