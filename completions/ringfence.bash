@@ -76,12 +76,27 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__doctor)
-            opts="-h --json --help"
+            opts="-h --facts --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --facts)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -112,7 +127,7 @@ _ringfence() {
             return 0
             ;;
         ringfence__subcmd__plan)
-            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --ask --keep-fd --mechanism --json --help"
+            opts="-t -h --profile --policy --workspace --write --protect --read --hide --network --allow --offline --unix-socket --pass --set --timeout --memory --processes --cpus --accept-degraded --tty --ask --keep-fd --mechanism --facts --target --save-facts --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,6 +232,40 @@ _ringfence() {
                     ;;
                 --mechanism)
                     COMPREPLY=($(compgen -W "auto namespaces landlock" -- "${cur}"))
+                    return 0
+                    ;;
+                --facts)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --target)
+                    COMPREPLY=($(compgen -W "windows" -- "${cur}"))
+                    return 0
+                    ;;
+                --save-facts)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)

@@ -109,6 +109,9 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l keep-fd -d 
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l mechanism -d 'What holds the command' -r -f -a "auto\t'Namespaces where the kernel allows them, else Landlock'
 namespaces\t'User, mount, PID, network, IPC and UTS namespaces'
 landlock\t'Landlock and seccomp alone'"
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l facts -d 'Plan from the facts in FILE instead of this machine\'s, as `--save-facts` wrote them on another one' -r -F
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l target -d 'The system that the facts must be of' -r -f -a "windows\t''"
+complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l save-facts -d 'Write what the plan is made from to FILE' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l offline -d 'No network, whatever the policy says'
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -s t -l tty -d 'Give the command a terminal of its own, for shells and full-screen programs'
 complete -c ringfence -n "__fish_ringfence_using_subcommand plan" -l ask -d 'Ask on the terminal about hosts that no rule of an allowlist names; the command\'s input is then empty'
@@ -225,6 +228,7 @@ namespaces\t'User, mount, PID, network, IPC and UTS namespaces'
 landlock\t'Landlock and seccomp alone'"
 complete -c ringfence -n "__fish_ringfence_using_subcommand verify" -l json -d 'Print one line of JSON for each way out'
 complete -c ringfence -n "__fish_ringfence_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l facts -d 'Show the machine whose facts are in FILE, as `ringfence plan --save-facts` wrote them there' -r -F
 complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -l json -d 'Print the findings as JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c ringfence -n "__fish_ringfence_using_subcommand log" -s n -l last -d 'Show only the last N receipts' -r

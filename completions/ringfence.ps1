@@ -85,6 +85,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringfence' -ScriptBlock {
             [CompletionResult]::new('--accept-degraded', '--accept-degraded', [CompletionResultType]::ParameterName, 'Run although RULE is not enforced by the kernel here, for example network or filesystem.hide')
             [CompletionResult]::new('--keep-fd', '--keep-fd', [CompletionResultType]::ParameterName, 'Hand over the open file descriptor N besides 0, 1 and 2')
             [CompletionResult]::new('--mechanism', '--mechanism', [CompletionResultType]::ParameterName, 'What holds the command')
+            [CompletionResult]::new('--facts', '--facts', [CompletionResultType]::ParameterName, 'Plan from the facts in FILE instead of this machine''s, as `--save-facts` wrote them on another one')
+            [CompletionResult]::new('--target', '--target', [CompletionResultType]::ParameterName, 'The system that the facts must be of')
+            [CompletionResult]::new('--save-facts', '--save-facts', [CompletionResultType]::ParameterName, 'Write what the plan is made from to FILE')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'No network, whatever the policy says')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Give the command a terminal of its own, for shells and full-screen programs')
             [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the command a terminal of its own, for shells and full-screen programs')
@@ -182,6 +185,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringfence' -ScriptBlock {
             break
         }
         'ringfence;doctor' {
+            [CompletionResult]::new('--facts', '--facts', [CompletionResultType]::ParameterName, 'Show the machine whose facts are in FILE, as `ringfence plan --save-facts` wrote them there')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the findings as JSON')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

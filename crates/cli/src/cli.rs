@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
-use ringfence_policy::{ByteSize, Cpus, HostRule, NetworkMode, RuleId, Timeout, VariablePattern};
+use ringfence_policy::{ByteSize, Cpus, HostRule, NetworkMode, RuleId, System, Timeout, VariablePattern};
 
 use crate::destination::Destination;
 
@@ -112,6 +112,18 @@ pub struct Plan {
     /// How the command would be started.
     #[command(flatten)]
     pub start: Start,
+    /// Plan from the facts in FILE instead of this machine's, as `--save-facts` wrote them on another one
+    ///
+    /// The workspace, the home directory and the program are those of the facts, and paths follow the rules of their system.
+    /// Managed policies of this machine do not apply.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["workspace", "save_facts"], help_heading = "Facts")]
+    pub facts: Option<PathBuf>,
+    /// The system that the facts must be of
+    #[arg(long = "target", value_name = "SYSTEM", value_parser = one_of::<System>(&["windows"]), requires = "facts", help_heading = "Facts")]
+    pub system: Option<System>,
+    /// Write what the plan is made from to FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Facts")]
+    pub save_facts: Option<PathBuf>,
     /// Print the whole plan as JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -312,6 +324,9 @@ pub struct Verify {
 /// Arguments of `ringfence doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Show the machine whose facts are in FILE, as `ringfence plan --save-facts` wrote them there
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub facts: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,

@@ -62,6 +62,14 @@ pub(crate) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of facts cannot be used.
+    #[error("the facts in `{}` cannot be used: {problem}", .path.display())]
+    Facts {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// Standard output cannot be written, other than because its reader has gone.
     #[error("standard output cannot be written: {source}")]
     WriteOutput {
@@ -114,6 +122,7 @@ impl Failure {
         "no-terminal",
         "file-exists",
         "file-unwritable",
+        "facts-unusable",
         "output-unwritable",
         "encode-failed",
         "probe-setup-failed",
@@ -130,6 +139,7 @@ impl Failure {
             Self::NoTerminal { .. } => "no-terminal",
             Self::FileExists { .. } => "file-exists",
             Self::WriteFile { .. } => "file-unwritable",
+            Self::Facts { .. } => "facts-unusable",
             Self::WriteOutput { .. } => "output-unwritable",
             Self::Stage { .. } => "probe-setup-failed",
             Self::NoProbe { .. } => "unknown-probe",
@@ -147,6 +157,7 @@ impl Failure {
             | Self::NoTerminal { .. }
             | Self::FileExists { .. }
             | Self::WriteFile { .. }
+            | Self::Facts { .. }
             | Self::WriteOutput { .. }
             | Self::Stage { .. }
             | Self::NoProbe { .. }
@@ -166,7 +177,9 @@ impl Failure {
                 report.column = error.column();
             }
             Self::Engine(error) => report.path = error.path().map(lossy),
-            Self::FileExists { path } | Self::WriteFile { path, .. } => report.path = Some(lossy(path)),
+            Self::FileExists { path } | Self::WriteFile { path, .. } | Self::Facts { path, .. } => {
+                report.path = Some(lossy(path))
+            }
             Self::CurrentDirectory { .. }
             | Self::NoTerminal { .. }
             | Self::WriteOutput { .. }

@@ -15,7 +15,15 @@ const DEFAULT_PROFILE: &str = "workspace";
 /// Loads the policy that the flags describe, held under the managed policy of the machine.
 pub(crate) fn policy(boundary: &Boundary) -> Result<Policy, Failure> {
     let anchors = anchors(boundary.source.workspace.as_deref())?;
-    load(source(&boundary.source), overrides(boundary)?, &anchors)
+    let absolute = |paths: &[PathBuf]| paths.iter().map(|path| absolute(path)).collect();
+    load(source(&boundary.source), overrides(boundary, absolute)?, &anchors)
+}
+
+/// Loads the policy that the flags describe for another machine: its rules for paths, and no managed policy of this one.
+pub(crate) fn policy_elsewhere(boundary: &Boundary, anchors: &Anchors) -> Result<Policy, Failure> {
+    let overrides = overrides(boundary, |paths| Ok(paths.to_vec()))?;
+    let request = Request { source: source(&boundary.source), managed: None, overrides, anchors };
+    ringfence_policy::load(&request, &Disk).map_err(|error| Failure::Policy(Box::new(error)))
 }
 
 /// Loads one policy file, without flags, held under the managed policy of the machine.
@@ -67,8 +75,11 @@ fn source(source: &Source) -> PolicySource {
     }
 }
 
-fn overrides(boundary: &Boundary) -> Result<Overrides, Failure> {
-    let absolute = |paths: &[PathBuf]| paths.iter().map(|path| absolute(path)).collect::<Result<Vec<_>, _>>();
+/// `absolute` says what the paths that were typed mean.
+fn overrides(
+    boundary: &Boundary,
+    absolute: impl Fn(&[PathBuf]) -> Result<Vec<PathBuf>, Failure>,
+) -> Result<Overrides, Failure> {
     Ok(Overrides {
         write: absolute(&boundary.write)?,
         read: absolute(&boundary.read)?,

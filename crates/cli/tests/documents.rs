@@ -44,5 +44,7 @@ fn project(directory: &Path) {
     fs::create_dir_all(directory.join(".git/hooks")).unwrap();
     fs::write(directory.join(".git/HEAD"), "ref: refs/heads/main\n").unwrap();
     fs::write(directory.join(".git/config"), "[core]\n\tbare = false\n").unwrap();
+    let facts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/windows-facts.json");
+    fs::copy(facts, directory.join("windows-facts.json")).unwrap();
     fs::write(directory.join("Makefile"), "all:\n\t@echo built > result\n").unwrap();
 }

@@ -25,8 +25,9 @@ pub fn compose(
     for (name, value) in caller {
         // A name that is not UTF-8 matches no pattern. The password of the upstream proxy is the supervisor's, however
         // wide a pattern is.
+        let own = [UPSTREAM_CREDENTIALS, UPSTREAM_CREDENTIALS_FILE];
         let passes = |name: &str| {
-            !name.eq_ignore_ascii_case(UPSTREAM_CREDENTIALS)
+            !own.iter().any(|own| name.eq_ignore_ascii_case(own))
                 && policy.pass.iter().any(|rule| rule.value.matches_on(name.as_bytes(), system))
         };
         if let Some(name) = name.to_str().filter(|name| passes(name)) {

@@ -4,13 +4,21 @@ use std::process::ExitCode;
 
 use ringfence::{FactRow, HostFacts};
 
-use super::{print, print_json};
+use super::{print, print_json, recorded};
 use crate::cli::Doctor;
 use crate::failure::Failure;
 use crate::page::{BAD, Cell, GOOD, Table};
 
 /// Looks at the host anew, whatever earlier runs found, and prints every finding with its reason.
 pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+    if let Some(file) = &arguments.facts {
+        let facts = recorded::windows(file)?;
+        match arguments.json {
+            true => print_json(&facts)?,
+            false => print(&page(&facts.rows()))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let facts = HostFacts::probe();
     if arguments.json {
         print_json(&facts)?;

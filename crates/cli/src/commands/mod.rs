@@ -4,6 +4,7 @@ pub(crate) mod doctor;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod policy;
+pub(crate) mod recorded;
 pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod verify;

@@ -6,19 +6,30 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 use ringfence::plan::linux::{EgressPlan, LinuxPlan, MountStep, Serves};
-use ringfence::plan::windows::WindowsPlan;
 use ringfence::plan::{Command, SystemPlan};
 use ringfence::{Holds, Plan, PlannedRule, State};
 
-use super::{print, print_json, run};
+use super::{print, print_json, recorded, run};
 use crate::cli;
 use crate::failure::Failure;
 use crate::page::{BAD, Cell, GOOD, HEADING, QUIET, Table, WARNING, plain, quoted};
 
+mod windows;
+
 /// Prints the plan; the exit status is that of the refusal if `ringfence run` would refuse it.
 pub(crate) fn plan(arguments: &cli::Plan) -> Result<ExitCode, Failure> {
-    let state = State::open()?;
-    let plan = run::resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
+    let plan = match &arguments.facts {
+        Some(file) => recorded::plan(arguments, file)?,
+        None => {
+            let state = State::open()?;
+            let (boundary, start, target) = (&arguments.boundary, &arguments.start, &arguments.target);
+            let (plan, facts) = run::resolve_with_facts(boundary, start, target, &state)?;
+            if let Some(file) = &arguments.save_facts {
+                recorded::save(&facts, file)?;
+            }
+            plan
+        }
+    };
     if arguments.json {
         print_json(&plan)?;
     } else {
@@ -38,7 +49,7 @@ fn page(plan: &Plan) -> String {
             page += &section("Files", &mounts(linux));
             page += &section("Way out", &linux.egress.as_ref().map(way_out).unwrap_or_default());
         }
-        SystemPlan::Windows(windows) => page += &section("Restricting SIDs", &restricting(windows)),
+        SystemPlan::Windows(windows) => page += &windows::sections(windows),
     }
     page += &section("Environment", &environment(&plan.command));
     let mut notes = Table::indented(2);
@@ -142,16 +153,6 @@ fn mounts(linux: &LinuxPlan) -> Table {
     let mut table = Table::indented(2);
     for (path, (word, style)) in &seen {
         table.row([Cell::new(path.to_string_lossy()), Cell::new(*word).style(*style)]);
-    }
-    table
-}
-
-/// Which SIDs an object has to grant besides the user for the command to write it.
-fn restricting(windows: &WindowsPlan) -> Table {
-    let mut table = Table::indented(2);
-    for restricting in &windows.token.restricting {
-        let role = format!("{:?}", restricting.role).to_lowercase();
-        table.row([Cell::new(restricting.sid.to_string()), Cell::new(role)]);
     }
     table
 }

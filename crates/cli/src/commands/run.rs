@@ -28,10 +28,20 @@ pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
 
 /// Makes the plan of a run: nothing is started or changed, apart from the record of what this machine can enforce.
 pub(crate) fn resolve(boundary: &Boundary, start: &Start, target: &Target, state: &State) -> Result<Plan, Failure> {
+    resolve_with_facts(boundary, start, target, state).map(|(plan, _)| plan)
+}
+
+/// As [`resolve`], with what the plan was made from.
+pub(crate) fn resolve_with_facts(
+    boundary: &Boundary,
+    start: &Start,
+    target: &Target,
+    state: &State,
+) -> Result<(Plan, Facts), Failure> {
     let policy = request::policy(boundary)?;
     let invocation = invocation(boundary, start, target)?;
     let facts = Facts::probe(&policy, &invocation, state)?;
-    Ok(Plan::resolve(&policy, &facts, &invocation)?)
+    Ok((Plan::resolve(&policy, &facts, &invocation)?, facts))
 }
 
 fn invocation(boundary: &Boundary, start: &Start, target: &Target) -> Result<Invocation, Failure> {

@@ -2,6 +2,7 @@
 //!
 //! Probed through handles, never through names that could be swapped in between; a plan is a pure function of this.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use ringfence_ntsec::{AccessMask, SecurityDescriptor, Sid, Token, WriteReading};
 use ringfence_policy::Origin;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::FactRow;
 use crate::survey::Watch;
 use crate::windows::path::WindowsPath;
 
@@ -400,7 +402,103 @@ pub struct RunIdentity {
     pub id: String,
 }
 
+impl Directories {
+    /// The variables that Windows itself makes of these folders.
+    pub fn variables(&self) -> Vec<(OsString, OsString)> {
+        [
+            ("SystemRoot", &self.system_root),
+            ("ProgramData", &self.program_data),
+            ("USERPROFILE", &self.profile),
+            ("LOCALAPPDATA", &self.local_app_data),
+            ("APPDATA", &self.roaming_app_data),
+            ("TEMP", &self.temporary),
+            ("TMP", &self.temporary),
+        ]
+        .map(|(name, path)| (name.into(), path.as_str().into()))
+        .into()
+    }
+}
+
+impl WindowsFacts {
+    /// The facts as lines for people.
+    pub fn rows(&self) -> Vec<FactRow> {
+        let mut rows = self.host.rows();
+        let row = |name, available, detail: String| FactRow { name, available, detail };
+        let token = &self.caller.token;
+        let kind = match self.caller.elevation {
+            Elevation::Default => "an ordinary user's",
+            Elevation::Limited => "an administrator's, without the powers",
+            Elevation::Full => "an administrator's, with all powers; commands get none of them",
+        };
+        let (usable, detail) = if token.lowbox().is_some() {
+            (false, "it belongs to an AppContainer".to_owned())
+        } else if token.restricting().is_some() {
+            (false, "it is restricted already, as inside another sandbox".to_owned())
+        } else {
+            (true, format!("{kind}, in session {}", self.caller.session))
+        };
+        rows.push(row("your token", usable, detail));
+        for root in &self.survey.write {
+            let volume = &root.volume;
+            let acls = if volume.persistent_acls { "keeps permissions" } else { "keeps no permissions" };
+            rows.push(row(
+                "write root",
+                volume.persistent_acls,
+                format!("{}: {}, {acls}", root.path, volume.file_system),
+            ));
+        }
+        rows
+    }
+}
+
 impl WindowsHost {
+    /// The facts as lines for people.
+    pub fn rows(&self) -> Vec<FactRow> {
+        let row = |name, available, detail: String| FactRow { name, available, detail };
+        let mut rows = vec![row("system", true, format!("Windows {}", self.build))];
+        let (held, detail) = match &self.self_check {
+            SelfCheck::NotMade => (false, "not tried in this boot".to_owned()),
+            SelfCheck::Failed { step, why } => (false, format!("{step}: {why}")),
+            SelfCheck::Passed { reading, .. } => match reading {
+                Reading::Narrow => (false, "deleting and changing permissions are not covered".to_owned()),
+                Reading::Reported => (true, "all writes but FILE_DELETE_CHILD are covered".to_owned()),
+                Reading::Wide => (true, "all writes are covered".to_owned()),
+            },
+        };
+        rows.push(row("write-restricted token", held, detail));
+        if let SelfCheck::Passed { window_station, .. } = self.self_check {
+            let detail = if window_station { "of its own" } else { "commands share yours" };
+            rows.push(row("window station", window_station, detail.to_owned()));
+        }
+        for shell in &self.shells {
+            let (starts, detail) = match &shell.state {
+                ShellState::Found => (true, "not tried".to_owned()),
+                ShellState::Starts => (true, "starts".to_owned()),
+                ShellState::NeedsEveryone => (false, "starts only with Everyone as a restricting SID".to_owned()),
+                ShellState::Skipped { reason } => (false, reason.clone()),
+            };
+            rows.push(row("shell", starts, format!("{}: {detail}", shell.path)));
+        }
+        if !self.posix_runtimes.is_empty() {
+            let runtimes: Vec<&str> = self.posix_runtimes.iter().map(WindowsPath::as_str).collect();
+            let detail = format!("{}: its programs mostly do not start in a restricted token", runtimes.join(", "));
+            rows.push(row("MSYS or Cygwin", false, detail));
+        }
+        let audit = &self.everyone_writable;
+        if audit.looked_at > 0 {
+            let end = if audit.complete { "" } else { "; the search did not reach its end" };
+            let found = match audit.places.as_slice() {
+                [] => "nothing outside".to_owned(),
+                places => places.iter().map(|place| place.path.as_str()).collect::<Vec<_>>().join(", "),
+            };
+            rows.push(row("Everyone may write", audit.places.is_empty() && audit.complete, format!("{found}{end}")));
+        }
+        // Stated for every machine: it is what the tier is.
+        rows.push(row("hidden files", false, "a write-restricted token reads what you can read".to_owned()));
+        rows.push(row("network", false, "a write-restricted token may open connections as you may".to_owned()));
+        rows
+    }
+
     /// The version of the record in the state directory.
     pub const VERSION: u32 = 1;
 

@@ -298,7 +298,7 @@ pub enum Hole {
 /// Makes the plan of a run on Windows.
 pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invocation) -> Result<Plan, Error> {
     check(invocation)?;
-    let roots = roots::accepted(facts, &policy.anchors)?;
+    let roots = roots::accepted(policy, facts)?;
     let writes = !roots.is_empty();
     let limits = Limits::of(policy);
     let private = grants::private(facts, writes)?;

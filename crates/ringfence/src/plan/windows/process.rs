@@ -1,8 +1,10 @@
 //! The process: program, command line, environment, limits.
 
 use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddr};
 
-use ringfence_policy::{Policy, System};
+use ringfence_egress::{Endpoint, proxy_environment};
+use ringfence_policy::{NetworkMode, Policy, System};
 
 use super::{ConsolePlan, JobPlan, PrivateDirectory, PrivatePurpose, ProcessPlan, StandardHandle, UiLimit};
 use crate::facts::windows::{CacheTool, Directories, ProgramKind, WindowsFacts, WindowsPlace};
@@ -20,8 +22,12 @@ pub(super) fn command(
     roots: &[&WindowsPlace],
     private: &[PrivateDirectory],
 ) -> Result<Command, Error> {
-    let defaults = defaults(facts, roots, private);
-    let defaults: Vec<(&str, &OsStr)> = defaults.iter().map(|(name, value)| (*name, OsStr::new(value))).collect();
+    let mut defaults = defaults(facts, roots, private);
+    if policy.network.mode.value == NetworkMode::Off {
+        defaults.extend(no_network());
+    }
+    let defaults: Vec<(&str, &OsStr)> =
+        defaults.iter().map(|(name, value)| (name.as_str(), OsStr::new(value))).collect();
     let caller = without_aliases(&invocation.environment, &facts.caller.directories);
     let environment = environment::compose(&policy.environment, System::Windows, &caller, &defaults);
     let wide: Option<Vec<_>> = environment
@@ -89,32 +95,33 @@ fn cpu_rate(milli: u32, processors: u32) -> Option<u32> {
 }
 
 /// Variables of the plan itself: the policy's own settings win over them, they win over the caller's.
-fn defaults(
-    facts: &WindowsFacts,
-    roots: &[&WindowsPlace],
-    private: &[PrivateDirectory],
-) -> Vec<(&'static str, OsString)> {
+fn defaults(facts: &WindowsFacts, roots: &[&WindowsPlace], private: &[PrivateDirectory]) -> Vec<(String, String)> {
     let directories = &facts.caller.directories;
     let system_root = directories.system_root.as_str();
-    let mut list: Vec<(&'static str, OsString)> = vec![
-        ("RINGFENCE", "1".into()),
-        // Without it neither sockets nor the CLR start, whatever a policy passes.
-        ("SystemRoot", system_root.into()),
-    ];
+    let mut list = Vec::new();
+    let mut set = |name: &str, value: &str| list.push((name.to_owned(), value.to_owned()));
+    set("RINGFENCE", "1");
+    // Without it neither sockets nor the CLR start, whatever a policy passes.
+    set("SystemRoot", system_root);
     let of = |purpose| private.iter().find(|directory| directory.purpose == purpose).map(|directory| &directory.path);
     let temporary = of(PrivatePurpose::Temporary);
-    for name in ["TEMP", "TMP", "TMPDIR"] {
-        list.extend(temporary.map(|path| (name, path.as_str().into())));
+    if let Some(path) = temporary {
+        ["TEMP", "TMP", "TMPDIR"].iter().for_each(|name| set(name, path.as_str()));
     }
     // What is downloaded without a workspace to keep it for lives and dies with the run.
     if let Some(cache) = of(PrivatePurpose::Cache).or(temporary) {
-        for (tool, variables) in CACHES {
-            if !writable(*tool, directories, roots) {
-                list.extend(variables.iter().map(|(name, below)| (*name, format!(r"{cache}\{below}").into())));
-            }
+        for (_, variables) in CACHES.iter().filter(|(tool, _)| !writable(*tool, directories, roots)) {
+            variables.iter().for_each(|(name, below)| set(name, &format!(r"{cache}\{below}")));
         }
     }
     list
+}
+
+/// Proxy settings that lead nowhere: what keeps programs that follow them off the network.
+fn no_network() -> Vec<(String, String)> {
+    // The port of the discard service, which Windows does not have.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    proxy_environment(&Endpoint { address, own_loopback: false })
 }
 
 /// The variables by which package managers are told where to keep what they download, and the directories below the cache.

@@ -1,7 +1,9 @@
 //! Which directories can be write roots on Windows.
 
+use std::path::Path;
+
 use ringfence_ntsec::{AccessMask, AclState};
-use ringfence_policy::{Anchors, RefusedRoot, refused_write_root};
+use ringfence_policy::{Anchors, Policy, RefusedRoot, refused_write_root};
 
 use crate::Error;
 use crate::facts::windows::{Directories, DriveKind, Reached, ReparseKind, WindowsFacts, WindowsPlace};
@@ -82,8 +84,14 @@ impl RootProblem {
 ///
 /// # Errors
 ///
-/// The first root that cannot be one.
-pub(super) fn accepted<'a>(facts: &'a WindowsFacts, anchors: &Anchors) -> Result<Vec<&'a WindowsPlace>, Error> {
+/// The first root that cannot be one, and a root of the policy that the facts say nothing about.
+pub(super) fn accepted<'a>(policy: &Policy, facts: &'a WindowsFacts) -> Result<Vec<&'a WindowsPlace>, Error> {
+    let anchors = &policy.anchors;
+    let surveyed = |root: &Path| facts.survey.write.iter().any(|place| place.asked == root);
+    if let Some(missing) = policy.filesystem.write.iter().find(|rule| !surveyed(&rule.value)) {
+        let source = std::io::Error::other("the facts were taken for other write roots");
+        return Err(Error::Survey { path: missing.value.clone(), source });
+    }
     let mut roots: Vec<&WindowsPlace> = Vec::new();
     for root in &facts.survey.write {
         check(root, &facts.caller.directories, anchors)?;

@@ -38,12 +38,8 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &WindowsFacts, plan: 
         let holds = enforced(facts).unwrap_or_else(|| Holds::kernel("denying ACEs for the workspace's SID"));
         rows.add(RuleId::FilesystemProtect, asked, holds, Some(first.origin.clone()));
     }
-    let unread = || {
-        Holds::none(
-            "the token tier restricts writing alone: whatever you can read, the command can read. It is held once the \
-             command has an account of its own",
-        )
-    };
+    let unread =
+        || Holds::none("a write-restricted token restricts writing alone: whatever you can read, the command can read");
     if let ReadScope::Roots(roots) = &policy.filesystem.read {
         let asked = format!("reads only the system and {}", list(roots.iter().map(|rule| rule.value.as_path())));
         rows.add(RuleId::FilesystemRead, asked, unread(), roots.first().map(|rule| rule.origin.clone()));
@@ -111,9 +107,9 @@ fn network(rows: &mut Rows<'_>, policy: &Policy) -> Result<(), Error> {
             });
         }
         NetworkMode::Off => {
-            let why = "a write-restricted token may open connections as you may. It is held once the command has an account \
-                       of its own";
-            rows.add(RuleId::Network, "no host can be reached".into(), Holds::none(why), Some(mode.origin.clone()));
+            let why = "programs that follow proxy settings reach nothing; others connect as you may";
+            let asked = "no host can be reached".to_owned();
+            rows.add(RuleId::Network, asked, Holds::advisory(why), Some(mode.origin.clone()));
         }
         // Nothing is asked, so nothing holds: a note says so.
         NetworkMode::Open => {}

@@ -241,6 +241,7 @@ fn made_by(run: &Started, kind: ObjectType) -> SecurityDescriptor {
 fn another_workspace_is_not_opened() {
     for reading in [WriteReading::Reported, WriteReading::Wide] {
         let mut other = World::new("guard", reading);
+        other.policy.filesystem.write.clear();
         other.facts.survey.write = vec![place(&other.drive, r"C:\Users\ann\src\other")];
         other.facts.survey.protect.clear();
         other.facts.survey.between.clear();

@@ -69,6 +69,7 @@ proptest! {
         everyone in prop_oneof![Just(Everyone::Never), Just(Everyone::Auto), Just(Everyone::Always)],
     ) {
         let mut world = guard();
+        world.policy.filesystem.write.clear();
         world.facts.survey.write = roots(&world.facts.survey.write[0], count);
         world.facts.caller.token = caller;
         world.facts.host.self_check = check;

@@ -1,5 +1,7 @@
 //! What a plan says, and what it refuses.
 
+use std::path::Path;
+
 use ringfence_ntsec::{AccessMask, AclState, Token, WriteReading, well_known};
 use ringfence_policy::{Everyone, NetworkMode, Overrides, RuleId};
 
@@ -44,6 +46,18 @@ fn facts_and_plans_survive_json() {
     assert_eq!(world.plan().unwrap(), plan, "a plan is a function of what it is made from");
 }
 
+/// The file that the documentation and the tests of the program plan from. `UPDATE_FIXTURES=1` writes it anew.
+#[test]
+fn the_facts_of_the_documentation_are_those_of_the_model() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cli/tests/fixtures/windows-facts.json");
+    let mut text = serde_json::to_string_pretty(&Facts::Windows(Box::new(guard().facts))).unwrap();
+    text.push('\n');
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+}
+
 #[test]
 fn the_default_policy_is_refused_with_every_way_on() {
     let plan = world().plan().unwrap();
@@ -51,7 +65,10 @@ fn the_default_policy_is_refused_with_every_way_on() {
     assert!(holds(&plan, RuleId::FilesystemProtect).is_kernel());
     assert!(holds(&plan, RuleId::ProcessTree).is_kernel());
     assert!(matches!(holds(&plan, RuleId::FilesystemHide), Holds::None { .. }));
-    assert!(matches!(holds(&plan, RuleId::Network), Holds::None { .. }));
+    assert!(matches!(holds(&plan, RuleId::Network), Holds::Advisory { .. }));
+    let proxy =
+        plan.command.environment.iter().find(|(name, _)| name.to_string().eq_ignore_ascii_case("HTTPS_PROXY")).unwrap();
+    assert_eq!(proxy.1.to_string(), "http://127.0.0.1:9");
     let refusal = plan.refusal().unwrap();
     assert_eq!((refusal.code(), refusal.exit_status()), ("not-enforced", 126));
     let text = refusal.to_string();
@@ -92,8 +109,9 @@ fn everyone_is_added_only_where_it_was_measured_to_be_needed() {
     let has_everyone = |world: &World| {
         world.windows().token.restricting.iter().any(|restricting| restricting.role == SidRole::Everyone)
     };
-    let shell = |state| Shell { kind: ShellKind::Powershell, path: path(r"C:\Program Files\Git\git.exe"), state };
     let mut world = guard();
+    let program = world.facts.survey.program.path.clone();
+    let shell = |state| Shell { kind: ShellKind::Powershell, path: program.clone(), state };
     assert!(!has_everyone(&world));
     world.facts.host.shells = vec![shell(ShellState::Starts)];
     assert!(!has_everyone(&world));
@@ -342,4 +360,17 @@ fn roots_in_roots_are_one_grant() {
     let twice = place(&world.drive, WORKSPACE);
     world.facts.survey.write.extend([inner, twice]);
     assert_eq!(world.windows().grants.len(), 1);
+}
+
+// Facts of another policy would have been planned without the root, or with one more.
+#[test]
+fn facts_that_were_taken_for_other_roots_are_refused() {
+    let mut world = guard();
+    world.policy = policy("guard", Overrides { write: vec![r"D:\data".into()], ..Overrides::default() });
+    assert_eq!(code(&world), "survey-failed");
+    let mut data = world.facts.survey.write[0].clone();
+    (data.asked, data.path) = (r"D:\data".into(), path(r"D:\data"));
+    data.object.file += 1;
+    world.facts.survey.write.push(data);
+    assert_eq!(code(&world), "ok");
 }

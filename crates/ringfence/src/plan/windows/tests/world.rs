@@ -244,7 +244,7 @@ fn facts(drive: &Drive, reading: WriteReading, policy: &Policy) -> WindowsFacts 
         caller: Caller { token: ann(), elevation: Elevation::Limited, session: 1, directories: directories() },
         survey: WindowsSurvey {
             program: Program {
-                path: path(r"C:\Program Files\Git\git.exe"),
+                path: path(r"C:\Users\ann\.cargo\bin\cargo.exe"),
                 kind: ProgramKind::Executable,
                 shell: None,
                 posix_runtime: false,
