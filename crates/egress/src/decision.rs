@@ -95,11 +95,19 @@ impl Rules {
         Ok(())
     }
 
-    /// Whether the name may be connected to on some port, so that the stub resolver answers it.
-    pub fn names(&self, name: &DomainName) -> bool {
+    /// Decides whether the name may be connected to on some port, so that the stub resolver answers it.
+    ///
+    /// # Errors
+    /// The denial, with the deny rule where one names it with every port.
+    pub fn judge_name(&self, name: &DomainName) -> Result<(), Denial<'_>> {
         let host = Host::Name(name.clone());
-        let refused = self.deny.iter().any(|rule| rule.value.ports == Ports::All && rule.value.pattern.matches(&host));
-        !refused && self.allow.iter().any(|rule| rule.value.pattern.matches(&host))
+        let names = |rule: &&Rule<HostRule>| rule.value.pattern.matches(&host);
+        let denied = self.deny.iter().filter(|rule| rule.value.ports == Ports::All).find(names);
+        match denied {
+            Some(rule) => Err(Denial { code: Code::HostDenied, rule: Some(rule), address: None }),
+            None if self.allow.iter().any(|rule| names(&rule)) => Ok(()),
+            None => Err(Denial { code: Code::HostNotAllowed, rule: None, address: None }),
+        }
     }
 
     /// The ports on which transparent connections are to be accepted, sorted. Rules for all ports contribute none: a listener

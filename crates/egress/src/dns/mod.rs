@@ -6,7 +6,7 @@ pub(crate) mod message;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use ringfence_policy::DomainName;
+use ringfence_policy::{DomainName, Origin};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -66,7 +66,7 @@ fn reply_to(session: &Session, query: &[u8]) -> Option<Vec<u8>> {
     match read_question(query) {
         Ok(question) => Some(question.reply(answer(session, &question))),
         Err(code) => {
-            report(session, String::new(), code);
+            report(session, String::new(), code, None);
             reply_to_malformed(query)
         }
     }
@@ -74,13 +74,16 @@ fn reply_to(session: &Session, query: &[u8]) -> Option<Vec<u8>> {
 
 fn answer(session: &Session, question: &Question<'_>) -> Answer {
     let Some(name) = question.domain().filter(|_| question.class == CLASS_IN) else {
-        report(session, question.name.clone(), Code::HostMalformed);
+        report(session, question.name.clone(), Code::HostMalformed, None);
         return Answer::Refused;
     };
     // Where a person is asked, every name gets an address: the question comes with the connection, which has a port. The
     // answer is made up here, so that nothing leaves either way.
-    if !session.rules.names(&name) && !is_localhost(&name) && !session.questions.enabled() {
-        report(session, name.to_string(), Code::HostNotAllowed);
+    if let Err(denial) = session.rules.judge_name(&name)
+        && !is_localhost(&name)
+        && !session.questions.enabled()
+    {
+        report(session, name.to_string(), denial.code, denial.origin());
         return Answer::Refused;
     }
     // No AAAA, so that clients use IPv4; no HTTPS record, so that they have no keys for an encrypted ClientHello.
@@ -93,7 +96,7 @@ fn answer(session: &Session, question: &Question<'_>) -> Answer {
     match session.names.address(&name) {
         Some(address) => Answer::Address(address),
         None => {
-            report(session, name.to_string(), Code::DnsExhausted);
+            report(session, name.to_string(), Code::DnsExhausted, None);
             Answer::ServerFailure
         }
     }
@@ -104,7 +107,7 @@ fn is_localhost(name: &DomainName) -> bool {
     name.as_str() == "localhost" || name.as_str().ends_with(".localhost")
 }
 
-fn report(session: &Session, host: String, code: Code) {
+fn report(session: &Session, host: String, code: Code, rule: Option<&Origin>) {
     session.report(&Event::Decision(Decision {
         connection: 0,
         protocol: Protocol::Dns,
@@ -113,7 +116,7 @@ fn report(session: &Session, host: String, code: Code) {
         address: None,
         verdict: Verdict::Refused,
         code: Some(code),
-        rule: None,
+        rule: rule.cloned(),
     }));
 }
 
