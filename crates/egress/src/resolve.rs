@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use ringfence_policy::DomainName;
 
 /// The answer of a [`Resolver`], later.
@@ -29,11 +30,24 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a DomainName) -> Resolving<'a> {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let mut seen = HashSet::new();
-            Ok(found.map(|address| address.ip()).filter(|address| seen.insert(*address)).collect())
+            let name = name.as_str().to_owned();
+            tokio::task::spawn_blocking(move || look_up(&name)).await.map_err(io::Error::other)?
         })
     }
+}
+
+/// `getaddrinfo` with an error that tells a name that does not exist from a resolver that fails; the standard library's does
+/// not.
+fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
+    // One answer per address, not one per address and kind of socket.
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
+        LookupErrorKind::NoName | LookupErrorKind::NoData => io::ErrorKind::NotFound.into(),
+        _ => io::Error::from(error),
+    })?;
+    let mut seen = HashSet::new();
+    let addresses = found.map(|entry| entry.map(|entry| entry.sockaddr.ip()));
+    addresses.filter(|address| address.as_ref().map_or(true, |address| seen.insert(*address))).collect()
 }
 
 /// The addresses of this host's interfaces, which a sandboxed command must not reach by their public spelling.
