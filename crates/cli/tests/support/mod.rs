@@ -13,6 +13,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use ringfence_probe::stage::Account;
@@ -232,16 +233,24 @@ pub(crate) fn skip(reason: impl ToString) -> Result<Completion, Failed> {
 
 pub(crate) type Case = fn(&Place, &Ground) -> Result<Completion, Failed>;
 
+/// A case that carries what it is about.
+pub(crate) type Check = Arc<dyn Fn(&Place, &Ground) -> Result<Completion, Failed> + Send + Sync>;
+
 /// Runs each case as every account, and counts those that cannot run here as ignored, with the reason.
 pub(crate) fn run_cases(cases: &[(&'static str, Case)]) -> ExitCode {
+    run_checks(cases.iter().map(|(name, case)| ((*name).to_owned(), Arc::new(*case) as Check)).collect())
+}
+
+/// As [`run_cases`].
+pub(crate) fn run_checks(checks: Vec<(String, Check)>) -> ExitCode {
     let arguments = Arguments::from_args();
     let ground: &'static Ground = Box::leak(Box::new(Ground::prepare()));
     let mut trials = Vec::new();
     for (who, account) in accounts() {
-        for (name, case) in cases {
-            let case = *case;
+        for (name, check) in &checks {
+            let check = Arc::clone(check);
             trials.push(Trial::ignorable_test(format!("{who}::{name}"), move || {
-                case(&Place::new(ground, account), ground)
+                check(&Place::new(ground, account), ground)
             }));
         }
     }

@@ -1,0 +1,113 @@
+//! The way out of a run with an allowlist, tried from inside: what reaches, what does not, and what the receipt says.
+//!
+//! Everything happens in a network namespace of this program's own (`world`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail this way; it has its own main, so clippy does not see it"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bypass;
+mod receipt;
+mod servers;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Completion, Failed};
+use support::{Check, Ground, Place, run_checks, skip};
+use world::{Standing, World};
+
+pub(crate) type Outcome = Result<Completion, Failed>;
+
+pub(crate) const DONE: Outcome = Ok(Completion::Completed);
+
+/// The mechanism without namespaces, with everything accepted that it holds less of.
+pub(crate) const LANDLOCK: &[&str] = &[
+    "--mechanism",
+    "landlock",
+    "--accept-degraded",
+    "filesystem.metadata",
+    "--accept-degraded",
+    "filesystem.protect",
+    "--accept-degraded",
+    "network",
+    "--accept-degraded",
+    "process.tree",
+];
+
+/// Whether the kernel's Landlock knows rules about TCP (since Linux 6.7).
+pub(crate) fn landlock_limits_tcp(place: &Place) -> bool {
+    let output = place.ringfence(["plan", "--json", "--allow", "a.test"]).args(LANDLOCK).args(["--", "true"]).output();
+    let plan: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap_or_default();
+    plan["system"]["landlock"]["handles_tcp"] == true
+}
+
+/// The script of an attempt (`attempt.py`) in the workspace, and a line of shell for each attempt.
+pub(crate) struct Attempts {
+    python: &'static str,
+    script: std::path::PathBuf,
+}
+
+impl Attempts {
+    /// Nothing where there is no Python.
+    pub(crate) fn prepare(place: &Place) -> Option<Self> {
+        let script = place.write("home/project/attempt.py", include_str!("attempt.py"));
+        support::python().map(|python| Self { python, script })
+    }
+
+    /// The words of a command.
+    pub(crate) fn words(&self, token: &str, attempt: &str) -> Vec<String> {
+        let script = self.script.to_str().unwrap();
+        [self.python, "-IS", script, token].into_iter().chain(attempt.split(' ')).map(str::to_owned).collect()
+    }
+
+    /// The same for a shell; nothing in these attempts needs quoting but `*`.
+    pub(crate) fn line(&self, token: &str, attempt: &str) -> String {
+        self.words(token, attempt).join(" ").replace('*', "'*'") + "\n"
+    }
+}
+
+/// Why a case does not run.
+pub(crate) const NO_PYTHON: &str = "python3 is not installed";
+
+/// A case in the world.
+pub(crate) type Case = fn(&World, &Place, &Ground) -> Outcome;
+
+/// A case that carries what it is about.
+type InWorld = Box<dyn Fn(&World, &Place, &Ground) -> Outcome + Send + Sync>;
+
+fn main() -> ExitCode {
+    let (world, reason) = match world::enter() {
+        Standing::Inside(world) => (Some(world), String::new()),
+        Standing::Done(code) => return code,
+        Standing::Impossible(reason) => (None, reason),
+    };
+    let named: &[(&str, Case)] = &[
+        ("the_receipt_tells_the_whole_story", receipt::the_receipt_tells_the_whole_story),
+        ("blocked_hosts_are_listed_with_their_flag", receipt::blocked_hosts_are_listed_with_their_flag),
+        ("many_blocked_hosts_are_counted", receipt::many_blocked_hosts_are_counted),
+        ("a_host_name_cannot_write_on_the_terminal", receipt::a_host_name_cannot_write_on_the_terminal),
+        ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
+    ];
+    let mut cases: Vec<(String, InWorld)> = Vec::new();
+    for (name, case) in named {
+        cases.push(((*name).to_owned(), Box::new(*case)));
+    }
+    for row in bypass::rows() {
+        let name = format!("bypass::line_{}: {} {}", row.line, row.setting, row.attempt);
+        cases.push((name, Box::new(move |world, place, _| bypass::every_way_around_is_held(world, place, &row))));
+    }
+    let in_world = |case: InWorld| -> Check {
+        let reason = reason.clone();
+        Arc::new(move |place, ground| match world {
+            Some(world) => case(world, place, ground),
+            None => skip(&reason),
+        })
+    };
+    run_checks(cases.into_iter().map(|(name, case)| (name, in_world(case))).collect())
+}
