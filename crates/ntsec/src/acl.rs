@@ -117,6 +117,21 @@ impl Acl {
         self.insert(Ace::deny(sid, mask, flags))
     }
 
+    /// Puts inherited ACEs, in this order, before those that stand there already: where the entries of the nearest ancestor
+    /// belong. Nothing else moves, so that taking them out again gives back the list as it was.
+    ///
+    /// # Errors
+    /// The list would exceed 65,535 bytes; it is then unchanged.
+    pub fn insert_inherited(&mut self, aces: &[Ace]) -> Result<(), Error> {
+        let size = self.byte_len() + aces.iter().map(Ace::byte_len).sum::<usize>();
+        if size > Self::MAX_BYTES {
+            return Err(Error::TooLarge { what: Structure::Acl, size, limit: Self::MAX_BYTES });
+        }
+        let place = self.aces.iter().position(Ace::is_inherited).unwrap_or(self.aces.len());
+        self.aces.splice(place..place, aces.iter().cloned());
+        Ok(())
+    }
+
     /// Removes every ACE that names `sid`, inherited ones too: how many there were.
     pub fn remove_sid(&mut self, sid: &Sid) -> usize {
         self.retain(|ace| ace.sid != *sid || matches!(ace.kind, AceKind::Opaque(_)))
@@ -224,6 +239,29 @@ mod tests {
             Ace::deny(EVERYONE, AccessMask::DELETE, AceFlags::INHERITED),
             Ace::allow(EVERYONE, READ, AceFlags::INHERITED),
         ])
+    }
+
+    #[test]
+    fn inherited_entries_go_before_the_inherited_ones_and_come_out_again() {
+        let acl = |text: &str| {
+            let descriptor: crate::SecurityDescriptor = text.parse().unwrap();
+            descriptor.dacl.acl().unwrap().clone()
+        };
+        let ours: [Ace; 2] = ["(D;ID;FW;;;WD)".parse().unwrap(), "(A;ID;FA;;;WD)".parse().unwrap()];
+        for (before, after) in [
+            ("D:(A;;FA;;;SY)(A;ID;FA;;;BA)", "D:(A;;FA;;;SY)(D;ID;FW;;;WD)(A;ID;FA;;;WD)(A;ID;FA;;;BA)"),
+            ("D:(A;;FA;;;SY)", "D:(A;;FA;;;SY)(D;ID;FW;;;WD)(A;ID;FA;;;WD)"),
+            ("D:", "D:(D;ID;FW;;;WD)(A;ID;FA;;;WD)"),
+        ] {
+            let mut edited = acl(before);
+            edited.insert_inherited(&ours).unwrap();
+            assert_eq!(edited, acl(after));
+            edited.remove_sid(&crate::well_known::EVERYONE);
+            assert_eq!(edited, acl(before));
+        }
+        let mut full = acl("D:(A;;FA;;;SY)");
+        assert!(full.insert_inherited(&vec![ours[0].clone(); 4000]).is_err());
+        assert_eq!(full, acl("D:(A;;FA;;;SY)"));
     }
 
     #[test]

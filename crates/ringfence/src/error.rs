@@ -242,8 +242,8 @@ pub enum Error {
         /// How long was waited.
         waited: std::time::Duration,
     },
-    /// Granting was interrupted before it was complete.
-    #[error("granting `{}` was interrupted; run again to go on, or take it back with `ringfence grants revoke`", path.display())]
+    /// Editing permissions was interrupted before it was complete.
+    #[error("editing the permissions below `{}` was interrupted; run the same again to go on", path.display())]
     GrantsInterrupted {
         /// The root.
         path: PathBuf,

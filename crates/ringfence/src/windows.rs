@@ -5,9 +5,12 @@
 pub mod command_line;
 pub mod disk;
 pub mod environment_block;
+pub mod grants;
 pub mod ledger;
 pub mod path;
 pub mod search;
+#[cfg(test)]
+mod simulated;
 pub mod storage;
 pub mod wide;
 

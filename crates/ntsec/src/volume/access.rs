@@ -60,6 +60,48 @@ impl Volume {
         Ok(Handle { id, stream: located.stream, granted })
     }
 
+    /// Opens what one name stands for in an open directory; a link itself, not its target (`NtOpenFile` relative to a handle,
+    /// with `FILE_OPEN_REPARSE_POINT`). No directory is traversed, so none is asked.
+    ///
+    /// # Errors
+    /// No such file, or a right that is not granted.
+    pub fn open_child(
+        &self,
+        token: &Token,
+        directory: FileId,
+        name: &str,
+        desired: AccessMask,
+    ) -> Result<Handle, Error> {
+        let id = self.entry(directory, name).map(|entry| entry.id);
+        let (id, _) = self.existing(id, name)?;
+        self.handle(token, id, Some(directory), name, desired)
+    }
+
+    /// Opens a file by its id (`FILE_OPEN_BY_FILE_ID`); a link itself.
+    ///
+    /// # Errors
+    /// No such file, or a right that is not granted.
+    pub fn open_by_id(&self, token: &Token, id: FileId, desired: AccessMask) -> Result<Handle, Error> {
+        let (id, _) = self.existing(Some(id), "")?;
+        self.handle(token, id, None, "", desired)
+    }
+
+    fn handle(
+        &self,
+        token: &Token,
+        id: FileId,
+        parent: Option<FileId>,
+        path: &str,
+        desired: AccessMask,
+    ) -> Result<Handle, Error> {
+        let granted = self.granted(token, id, parent, desired, false).map_err(|missing| Error::AccessDenied {
+            operation: "opening",
+            path: path.to_owned(),
+            missing,
+        })?;
+        Ok(Handle { id, stream: String::new(), granted })
+    }
+
     /// The rights granted on `id`, reached through `parent`, or those that are missing.
     fn granted(
         &self,

@@ -232,6 +232,24 @@ fn opening_counts_the_parent_and_the_backup_privileges() {
 }
 
 #[test]
+fn a_handle_leads_to_names_in_its_directory_and_an_id_to_the_file_anywhere() {
+    let mut volume = volume();
+    volume.create_junction(&user(), "\\work\\ours\\out", "\\work\\private").unwrap();
+    let ours = volume.find("\\work\\ours").unwrap();
+    let read = AccessMask::FILE_READ_DATA;
+    let junction = volume.open_child(&sandbox(), ours, "OUT", read).unwrap();
+    assert_eq!(junction.id, volume.find_link("\\work\\ours\\out").unwrap());
+    assert_eq!(code(volume.open_child(&sandbox(), junction.id, "diary.txt", read)), "not-found");
+    let diary = volume.find("\\work\\private\\diary.txt").unwrap();
+    volume.rename(&user(), "\\work\\private\\diary.txt", "\\work\\ours\\moved", false).unwrap();
+    assert_eq!(code(volume.open_by_id(&sandbox(), diary, read)), "ok");
+    assert_eq!(code(volume.open_by_id(&sandbox(), diary, AccessMask::FILE_WRITE_DATA)), "access-denied");
+    assert_eq!(code(volume.open_by_id(&user(), diary, AccessMask::FILE_WRITE_DATA)), "ok");
+    volume.delete(&user(), "\\work\\ours\\moved").unwrap();
+    assert_eq!(code(volume.open_by_id(&user(), diary, read)), "not-found");
+}
+
+#[test]
 fn security_is_changed_by_those_who_may() {
     let mut volume = volume();
     let everybody = AclState::Present(Acl::from_aces(vec!["(A;;FA;;;WD)".parse().unwrap()]));

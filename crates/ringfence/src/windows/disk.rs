@@ -37,10 +37,11 @@ pub trait Disk: Sync {
     /// Opens what `name` stands for in an open directory. A reparse point is opened itself.
     ///
     /// `NtOpenFile` relative to `directory` (`ObjectAttributes.RootDirectory`) with `FILE_OPEN_REPARSE_POINT |
-    /// FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT`, every share mode, `OBJ_CASE_INSENSITIVE`. Neither
-    /// `FILE_DIRECTORY_FILE` nor `FILE_NON_DIRECTORY_FILE`: [`Disk::stat`] says what it is. The implementation adds
-    /// SYNCHRONIZE and FILE_READ_ATTRIBUTES to `access`. `name` must be refused with
-    /// [`NtStatus::OBJECT_NAME_INVALID`] if it is empty, `.`, `..`, or holds a backslash, a slash or a colon: a single
+    /// FILE_OPEN_FOR_BACKUP_INTENT`, every share mode, `OBJ_CASE_INSENSITIVE`. Neither `FILE_DIRECTORY_FILE` nor
+    /// `FILE_NON_DIRECTORY_FILE`: [`Disk::stat`] says what it is. The implementation adds FILE_READ_ATTRIBUTES to `access`; and
+    /// SYNCHRONIZE with `FILE_SYNCHRONOUS_IO_NONALERT` only where `access` has FILE_READ_DATA or FILE_WRITE_DATA, since a
+    /// descriptor can be looked at and set without, and the owner of an object may have no more than that. `name` must be
+    /// refused with [`NtStatus::OBJECT_NAME_INVALID`] if it is empty, `.`, `..`, or holds a backslash, a slash or a colon: a single
     /// component is what makes the call unable to leave the directory.
     ///
     /// # Errors

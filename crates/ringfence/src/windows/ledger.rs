@@ -9,7 +9,6 @@ mod record;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_ntsec::Sid;
@@ -87,6 +86,8 @@ pub enum Why {
     NeverGranted,
     /// Its DACL has no room for another entry.
     DaclFull,
+    /// It is a directory that hands nothing down, so that what is made in it would have our entries and no others.
+    NothingInherited,
     /// Its descriptor does not parse.
     Malformed,
     /// It was exchanged for something else while the walk looked at it.
@@ -414,16 +415,14 @@ impl fmt::Display for Why {
             Self::Placeholder => out.write_str("its content lies elsewhere"),
             Self::NeverGranted => out.write_str("it is a place that is never granted"),
             Self::DaclFull => out.write_str("its list of permissions is full"),
+            Self::NothingInherited => {
+                out.write_str("nothing is inherited from it, so that new files would be ours alone")
+            }
             Self::Malformed => out.write_str("its permissions cannot be read"),
             Self::Changed => out.write_str("it changed meanwhile"),
             Self::Failed { status } => NtStatus(*status).fmt(out),
         }
     }
-}
-
-/// Where the ledger of a grant lies, for messages.
-pub fn path_of<S: Storage>(storage: &S, key: &Key) -> PathBuf {
-    storage.path(&key.name())
 }
 
 #[cfg(test)]

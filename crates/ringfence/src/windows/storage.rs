@@ -13,7 +13,7 @@ use crate::{Error, State};
 /// Files of one directory that nobody but the user, and no sandboxed process, may write.
 pub trait Storage: Sync {
     /// A file that is open for appending.
-    type Appender: Send;
+    type Appender: Send + Sync;
     /// The right to write, until it is dropped or the process ends.
     type Lock;
 

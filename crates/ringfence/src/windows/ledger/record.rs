@@ -160,10 +160,15 @@ impl FromStr for HexBytes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect::<Option<_>>();
-        bytes.filter(|_| rest.is_empty()).map(Self).ok_or("not hexadecimal")
+        let mut bytes = Vec::with_capacity(pairs.len());
+        for [high, low] in pairs {
+            match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => bytes.push(high << 4 | low),
+                _ => return Err("not hexadecimal"),
+            }
+        }
+        if rest.is_empty() { Ok(Self(bytes)) } else { Err("half a byte") }
     }
 }
 
@@ -177,6 +182,14 @@ impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
     }
 }
 
