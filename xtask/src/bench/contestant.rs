@@ -20,6 +20,7 @@ pub(crate) struct Contestant {
 /// The names that bounds refer to.
 pub(crate) const BARE: &str = "bare";
 pub(crate) const RINGFENCE: &str = "ringfence";
+pub(crate) const ALLOWLIST: &str = "ringfence, allowlist";
 pub(crate) const BWRAP: &str = "bwrap --unshare-all";
 
 impl Contestant {
@@ -40,6 +41,12 @@ impl Contestant {
                     .chain(RuleId::WORDS.iter().map(|rule| format!("--accept-degraded={rule}").into()))
                     .chain(["--".into()])
                     .collect(),
+            },
+            Self {
+                name: ALLOWLIST,
+                prefix: [ringfence, "run".as_ref(), "--allow=example.com".as_ref(), "--".as_ref()]
+                    .map(OsString::from)
+                    .to_vec(),
             },
             Self {
                 name: BWRAP,

@@ -11,7 +11,7 @@ use clap::Args;
 use ringfence_cli::page::{BAD, Cell, GOOD, HEADING, Table, WARNING};
 use serde::Serialize;
 
-use super::contestant::{BARE, BWRAP, Contestant, RINGFENCE, Series, Setting, interleave};
+use super::contestant::{ALLOWLIST, BARE, BWRAP, Contestant, RINGFENCE, Series, Setting, interleave};
 use super::{inside, supervisor, workspace};
 
 /// Arguments of `cargo xtask bench spawn`.
@@ -126,6 +126,12 @@ fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report>
             limit: 0.6,
             unit: "x",
             measured: ratio(&start, RINGFENCE, BWRAP),
+        },
+        Bound {
+            what: "start with an allowlist, above network off",
+            limit: 2.0,
+            unit: "ms",
+            measured: median(&start, ALLOWLIST).zip(median(&start, RINGFENCE)).map(|(list, off)| (list - off) / 1e6),
         },
         Bound {
             what: "open+close, above bare",
