@@ -3,6 +3,8 @@
 //! One direction: a policy says what may happen, facts say what this host can enforce, a plan is everything that the
 //! operating system will be asked to do, a run is the plan carried out, and a receipt says what happened.
 
+#[cfg(target_os = "linux")]
+mod egress;
 pub mod environment;
 mod error;
 pub mod facts;
@@ -26,7 +28,7 @@ pub use facts::{FactRow, Facts, HostFacts, LinuxFacts, WindowsFacts};
 pub use invocation::{Invocation, MechanismChoice};
 pub use plan::{Holds, Plan, PlannedRule};
 pub use receipt::{Exit, Receipt};
-pub use ringfence_egress as egress;
+pub use ringfence_egress as proxy;
 pub use run::Run;
 pub use state::State;
 pub use text::Text;

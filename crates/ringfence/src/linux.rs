@@ -9,7 +9,6 @@ pub(crate) mod survey;
 mod cgroup;
 mod compile;
 mod descriptors;
-mod egress;
 mod landlock;
 mod monitor;
 mod rtnetlink;

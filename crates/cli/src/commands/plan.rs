@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::Style;
-use ringfence::plan::linux::{EgressPlan, LinuxPlan, MountStep, Serves};
-use ringfence::plan::{Command, SystemPlan};
+use ringfence::plan::linux::{LinuxPlan, MountStep};
+use ringfence::plan::{Command, EgressPlan, Serves, SystemPlan};
 use ringfence::{Holds, Plan, PlannedRule, State};
 
 use super::{print, print_json, recorded, run};

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ringfence::egress::{Ask, Blocked};
+use ringfence::proxy::{Ask, Blocked};
 use ringfence::{Exit, Facts, Invocation, MechanismChoice, Plan, Receipt, State};
 
 use crate::cli::{self, Boundary, Mechanism, Start, Target};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ringfence::egress::{Code, OwnAddresses as _, Rules, SystemInterfaces};
+use ringfence::proxy::{Code, OwnAddresses as _, Rules, SystemInterfaces};
 use ringfence_policy::{Decision, NetworkMode, Policy, Reason, Verdict, decide_connect, decide_read, decide_write};
 use serde::Serialize;
 

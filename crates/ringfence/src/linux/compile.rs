@@ -10,10 +10,10 @@ use super::sys::{Egress, Failure, IdMaps, LockIn, Ruleset, Script, Socket, Stack
 use super::{landlock, rtnetlink, seccomp};
 use crate::Error;
 use crate::plan::linux::{
-    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, EgressPlan, EgressSocket, LandlockPlan, LinuxPlan, Mechanism, MountStep,
-    Namespace, PRIVATE_TEMPORARY, Protocol, Resource,
+    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
+    PRIVATE_TEMPORARY, Resource,
 };
-use crate::plan::{Command, Plan};
+use crate::plan::{Command, EgressPlan, EgressSocket, Plan, Protocol};
 
 /// What was made for a run that has no namespaces of its own, and that its plan could not name.
 #[derive(Default)]
@@ -25,14 +25,9 @@ pub(super) struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// The value of a variable that tells programs of the proxy, unless the policy has set it to something else.
+    /// The value of a variable that tells programs of the proxy, if it had no port yet when the plan was made.
     fn variable(&self, name: &OsStr, value: &OsStr, plan: &LinuxPlan) -> Option<String> {
-        let planned = plan.egress.as_ref().and_then(EgressPlan::address)?;
-        let environment = |address| EgressPlan::environment(address, plan.mechanism).into_iter();
-        let (index, _) = environment(planned)
-            .enumerate()
-            .find(|(_, (known, set))| name == known.as_str() && value == set.as_str())?;
-        environment(self.proxy?).nth(index).map(|(_, value)| value)
+        plan.egress.as_ref()?.actual_value(name, value, self.proxy?)
     }
 }
 

@@ -6,6 +6,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use crate::Error;
+use crate::egress::{Bound, Sockets};
+use crate::plan::{EgressPlan, Protocol};
+
 /// What came.
 #[derive(Debug)]
 pub(super) enum Received {
@@ -36,4 +40,28 @@ pub(super) fn receive(control: BorrowedFd<'_>) -> std::io::Result<Received> {
         (None, 0) => Received::Closed,
         (None, _) => Received::Nothing,
     })
+}
+
+/// Receives the sockets of a plan that the child has bound in its network namespace. `None` if the child failed before.
+///
+/// # Errors
+///
+/// What `recvmsg(2)` answered.
+pub(super) fn receive_sockets(plan: &EgressPlan, control: BorrowedFd<'_>) -> Result<Option<Sockets>, Error> {
+    let mut sockets = Sockets::default();
+    for socket in &plan.sockets {
+        match receive(control) {
+            Ok(Received::Descriptor(descriptor)) => sockets.add(
+                *socket,
+                match socket.protocol {
+                    Protocol::Tcp => Bound::Stream(descriptor.into()),
+                    Protocol::Udp => Bound::Datagram(descriptor.into()),
+                },
+            ),
+            Ok(Received::Nothing) if socket.optional => {}
+            Ok(Received::Nothing | Received::Closed) => return Ok(None),
+            Err(source) => return Err(Error::System { operation: "receiving the proxy's sockets", source }),
+        }
+    }
+    Ok(Some(sockets))
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::plan::linux::Prefix;
+use crate::plan::Prefix;
 
 /// The loopback device: the first of every network namespace.
 const LOOPBACK_INDEX: u32 = 1;

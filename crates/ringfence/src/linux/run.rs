@@ -10,12 +10,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
 use super::compile::Made;
-use super::egress::{Egress, Sockets};
+use super::descriptors::receive_sockets;
 use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
-use crate::plan::linux::{EgressPlan, Mechanism};
-use crate::plan::{Limits, Plan, hex};
+use crate::egress::{Egress, Sockets};
+use crate::plan::linux::Mechanism;
+use crate::plan::{EgressPlan, Limits, Plan, hex};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
 use crate::{Error, State};
 
@@ -248,7 +249,7 @@ impl Process {
     fn egress(&mut self, plan: &EgressPlan, bound: Option<Sockets>, proxy: Builder) -> Result<Option<Egress>, Error> {
         let sockets = match bound {
             Some(bound) => Some(bound),
-            None => Sockets::receive(plan, self.launched()?.control.as_fd())?,
+            None => receive_sockets(plan, self.launched()?.control.as_fd())?,
         };
         sockets.map(|sockets| Egress::start(proxy, sockets)).transpose()
     }

@@ -6,19 +6,18 @@ use std::path::PathBuf;
 use ringfence_policy::{NetworkMode, Policy, System};
 use serde::{Deserialize, Serialize};
 
+use super::egress::{self, EgressPlan};
 use super::{Command, Limits, Plan, SystemPlan};
 use crate::facts::{Architecture, CgroupFacts, LinuxFacts};
 use crate::invocation::MechanismChoice;
 use crate::survey::Watch;
 use crate::{Error, Invocation, Text, environment};
 
-mod egress;
 mod landlock;
 mod layout;
 mod rules;
 mod seccomp;
 
-pub use egress::{EgressPlan, EgressSocket, Prefix, Protocol, Serves};
 pub use landlock::{FileAccess, LandlockPlan, LandlockRule, Scope};
 pub use layout::{Attributes, MountStep};
 #[cfg(target_os = "linux")]
@@ -141,7 +140,7 @@ pub(super) fn resolve(policy: &Policy, facts: &LinuxFacts, invocation: &Invocati
         mounts: Vec::new(),
         landlock: landlock::plan(mechanism, policy, facts),
         seccomp: seccomp::plan(architecture, mechanism, policy.network.mode.value, limits.cpus_milli.is_some()),
-        egress: egress::plan(mechanism, policy, invocation.ask)?,
+        egress: egress::plan(policy, mechanism == Mechanism::Namespaces, invocation.ask)?,
         private_temporary: mechanism == Mechanism::Landlock,
         rlimits: rlimits(&limits, cgroup.as_ref()),
         monitor_ms: monitored(&limits, cgroup.as_ref(), facts.host.uid).then_some(MONITOR_MS),
@@ -263,8 +262,7 @@ fn command(policy: &Policy, facts: &LinuxFacts, invocation: &Invocation, plan: &
         Mechanism::Landlock => PRIVATE_TEMPORARY,
     };
     let cache = format!("{temporary}/.cache");
-    let proxy = plan.egress.as_ref().and_then(EgressPlan::address);
-    let proxy = proxy.map(|address| EgressPlan::environment(address, plan.mechanism)).unwrap_or_default();
+    let proxy = plan.egress.as_ref().map(EgressPlan::environment).unwrap_or_default();
     let mut defaults: Vec<(&str, &OsStr)> = vec![
         ("TMPDIR", temporary.as_ref()),
         // The home directory is read-only; caches that tools insist on writing live and die with the run.

@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 use crate::text::Text;
 use crate::{Error, Facts, Invocation};
 
+mod egress;
 pub mod linux;
+pub use egress::{EgressPlan, EgressSocket, Prefix, Protocol, Serves};
 pub mod windows;
 
 mod rows;

@@ -3,10 +3,10 @@
 use ringfence_policy::{HostRule, NetworkMode, Policy, Ports, Protect, ReadScope, Rule, RuleId};
 
 use super::landlock::{SCOPES, Scope};
-use super::{EgressPlan, LinuxPlan, Mechanism, Serves, sets};
+use super::{LinuxPlan, Mechanism, sets};
 use crate::facts::LinuxFacts;
 use crate::plan::rows::{Rows, hidden, list, protected, some};
-use crate::plan::{Holds, Limits, PlannedRule};
+use crate::plan::{EgressPlan, Holds, Limits, PlannedRule, Serves};
 
 /// One row per rule that the policy states.
 pub(super) fn judge(policy: &Policy, facts: &LinuxFacts, plan: &LinuxPlan, limits: &Limits) -> Vec<PlannedRule> {

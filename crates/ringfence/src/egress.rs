@@ -1,63 +1,62 @@
-//! The proxy of a run, on the supervisor's side.
+//! The proxy of a run, on the supervisor's side; the same on every system.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ringfence_egress::{Ask, Builder, Limits, Proxy, Summary, UpstreamProxy};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use zeroize::Zeroizing;
 
-use super::descriptors::{Received, receive};
 use crate::Error;
 use crate::environment::{UPSTREAM_CREDENTIALS, UPSTREAM_CREDENTIALS_FILE};
-use crate::plan::linux::{EgressPlan, EgressSocket, Protocol, Serves};
+use crate::plan::{EgressPlan, EgressSocket, Serves};
 
-/// Sockets that the proxy will serve, in the order of the plan.
+/// Sockets that the proxy will serve.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets(Vec<(EgressSocket, Bound)>);
+
+/// A socket that is bound.
 #[derive(Debug)]
-pub(super) struct Sockets(Vec<(EgressSocket, OwnedFd)>);
+pub(crate) enum Bound {
+    /// For streams, and listening.
+    Stream(TcpListener),
+    /// For datagrams.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a network namespace has a resolver"))]
+    Datagram(UdpSocket),
+}
 
 /// The running proxy.
 #[derive(Debug)]
-pub(super) struct Egress {
+pub(crate) struct Egress {
     proxy: Proxy,
 }
 
 impl Sockets {
     /// Binds the sockets of a plan without a network namespace, on the host's loopback device. The first address is that of
     /// the proxy.
-    pub(super) fn bind(plan: &EgressPlan) -> Result<(Self, SocketAddr), Error> {
+    pub(crate) fn bind(plan: &EgressPlan) -> Result<(Self, SocketAddr), Error> {
         let failed = |source| Error::Sandbox { step: "binding the proxy's socket".to_owned(), source };
         let mut address = None;
         let mut sockets = Vec::with_capacity(plan.sockets.len());
         for socket in &plan.sockets {
             let listener = TcpListener::bind(socket.address).map_err(failed)?;
             address = address.or(Some(listener.local_addr().map_err(failed)?));
-            sockets.push((*socket, OwnedFd::from(listener)));
+            sockets.push((*socket, Bound::Stream(listener)));
         }
         let address = address.ok_or_else(|| failed(std::io::ErrorKind::AddrNotAvailable.into()))?;
         Ok((Self(sockets), address))
     }
 
-    /// Receives the sockets that the child has bound in its network namespace. `None` if the child failed before.
-    pub(super) fn receive(plan: &EgressPlan, control: BorrowedFd<'_>) -> Result<Option<Self>, Error> {
-        let mut sockets = Vec::with_capacity(plan.sockets.len());
-        for socket in &plan.sockets {
-            match receive(control) {
-                Ok(Received::Descriptor(descriptor)) => sockets.push((*socket, descriptor)),
-                Ok(Received::Nothing) if socket.optional => {}
-                Ok(Received::Nothing | Received::Closed) => return Ok(None),
-                Err(source) => return Err(Error::System { operation: "receiving the proxy's sockets", source }),
-            }
-        }
-        Ok(Some(Self(sockets)))
+    /// Adds a socket that was bound elsewhere.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn add(&mut self, socket: EgressSocket, bound: Bound) {
+        self.0.push((socket, bound));
     }
 }
 
 impl Egress {
     /// A proxy that has everything but its sockets, so that what can be refused is refused before the command starts.
-    pub(super) fn prepare(plan: &EgressPlan, ask: Option<Arc<dyn Ask>>) -> Result<Builder, Error> {
+    pub(crate) fn prepare(plan: &EgressPlan, ask: Option<Arc<dyn Ask>>) -> Result<Builder, Error> {
         let mut builder = Proxy::builder(plan.rules());
         if let Some(upstream) = &plan.upstream {
             let proxy = UpstreamProxy::new(upstream.clone());
@@ -73,7 +72,7 @@ impl Egress {
     }
 
     /// Starts serving. Connections that came before wait in the sockets.
-    pub(super) fn start(builder: Builder, sockets: Sockets) -> Result<Self, Error> {
+    pub(crate) fn start(builder: Builder, sockets: Sockets) -> Result<Self, Error> {
         let mut limits = Limits::default();
         limits.connections = limits.connections.min(raise_descriptor_limit(limits.connections));
         let proxy = hand_over(builder.limits(limits), sockets).start().map_err(|source| Error::Egress { source })?;
@@ -81,7 +80,7 @@ impl Egress {
     }
 
     /// Ends every connection and gives the account.
-    pub(super) fn finish(self) -> Summary {
+    pub(crate) fn finish(self) -> Summary {
         self.proxy.finish()
     }
 }
@@ -89,12 +88,12 @@ impl Egress {
 fn hand_over(mut builder: Builder, sockets: Sockets) -> Builder {
     let mut names_udp = None;
     let mut names_tcp = None;
-    for (socket, descriptor) in sockets.0 {
-        match (socket.serves, socket.protocol) {
-            (Serves::Proxy, _) => builder = builder.listen(TcpListener::from(descriptor)),
-            (Serves::Direct, _) => builder = builder.listen_transparent(TcpListener::from(descriptor)),
-            (Serves::Names, Protocol::Udp) => names_udp = Some(UdpSocket::from(descriptor)),
-            (Serves::Names, Protocol::Tcp) => names_tcp = Some(TcpListener::from(descriptor)),
+    for (socket, bound) in sockets.0 {
+        match (bound, socket.serves) {
+            (Bound::Stream(listener), Serves::Proxy) => builder = builder.listen(listener),
+            (Bound::Stream(listener), Serves::Direct) => builder = builder.listen_transparent(listener),
+            (Bound::Stream(listener), Serves::Names) => names_tcp = Some(listener),
+            (Bound::Datagram(socket), _) => names_udp = Some(socket),
         }
     }
     match names_udp {
@@ -103,9 +102,17 @@ fn hand_over(mut builder: Builder, sockets: Sockets) -> Builder {
     }
 }
 
+/// Windows bounds handles by memory alone.
+#[cfg(not(unix))]
+fn raise_descriptor_limit(connections: usize) -> usize {
+    connections
+}
+
 /// Makes room for two descriptors per connection, as far as this process may, and returns how many connections fit. The
 /// command was started before and keeps the limit that the caller had.
+#[cfg(unix)]
 fn raise_descriptor_limit(connections: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
     /// Descriptors for everything else: sockets of the run, lookups, pipes for splicing.
     const OTHERS: u64 = 256;
     let wanted = 2 * connections as u64 + OTHERS;

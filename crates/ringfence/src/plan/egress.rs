@@ -1,16 +1,15 @@
 //! The way out of a run with an allowlist: what listens inside, which addresses lead there, and which rules decide.
 //!
-//! In a network namespace of its own the run reaches nothing but its loopback device. The sockets of the egress proxy are
-//! bound there by the child and handed to the supervisor, so that the listener is the link: no relay, no port of the host,
-//! and every connection belongs to this run by construction.
+//! In a network namespace of its own (Linux) the run reaches nothing but its loopback device. The sockets of the egress
+//! proxy are bound there by the child and handed to the supervisor, so that the listener is the link: no relay, no port of
+//! the host, and every connection belongs to this run by construction. Elsewhere the proxy listens on the host's loopback
+//! device, and something else has to keep the run from going around it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ringfence_egress::{Endpoint, Rules, proxy_environment};
 use ringfence_policy::{HostRule, Network, NetworkMode, Policy, Rule, Upstream};
 use serde::{Deserialize, Serialize};
-
-use super::Mechanism;
 
 /// What the supervisor's proxy serves, and by which rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +26,8 @@ pub struct EgressPlan {
     pub sockets: Vec<EgressSocket>,
     /// Addresses that are made local inside, so that connections to them arrive at the sockets.
     pub routes: Vec<Prefix>,
+    /// Whether the loopback device is the run's own.
+    pub own_loopback: bool,
 }
 
 /// A socket that the proxy serves.
@@ -90,35 +91,54 @@ impl EgressPlan {
         Rules::new(self.allow.clone(), self.deny.clone())
     }
 
-    /// The environment of proxy-aware programs, for a proxy at this address.
-    pub(crate) fn environment(address: SocketAddr, mechanism: Mechanism) -> Vec<(String, String)> {
-        proxy_environment(&Endpoint { address, own_loopback: mechanism == Mechanism::Namespaces })
+    /// The environment of proxy-aware programs.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        self.address().map(|address| self.environment_at(address)).unwrap_or_default()
+    }
+
+    /// What a variable of the command's environment becomes once the proxy listens at `actual`: nothing else, unless it is one
+    /// of [`EgressPlan::environment`] that the policy has not set to another value.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn actual_value(
+        &self,
+        name: &std::ffi::OsStr,
+        value: &std::ffi::OsStr,
+        actual: SocketAddr,
+    ) -> Option<String> {
+        let mut planned = self.environment().into_iter();
+        let index = planned.position(|(known, set)| name == known.as_str() && value == set.as_str())?;
+        self.environment_at(actual).into_iter().nth(index).map(|(_, value)| value)
+    }
+
+    fn environment_at(&self, address: SocketAddr) -> Vec<(String, String)> {
+        proxy_environment(&Endpoint { address, own_loopback: self.own_loopback })
     }
 
     /// Where the plan says that the proxy listens.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
+    fn address(&self) -> Option<SocketAddr> {
         self.sockets.iter().find(|socket| socket.serves == Serves::Proxy).map(|socket| socket.address)
     }
 }
 
-/// The way out, where the policy lists hosts.
-pub(super) fn plan(mechanism: Mechanism, policy: &Policy, ask: bool) -> Result<Option<EgressPlan>, crate::Error> {
+/// The way out, where the policy lists hosts. `own_loopback` says whether the run has a network namespace of its own.
+pub(super) fn plan(policy: &Policy, own_loopback: bool, ask: bool) -> Result<Option<EgressPlan>, crate::Error> {
     let network = &policy.network;
     if network.mode.value != NetworkMode::Allowlist {
         return Ok(None);
     }
     let rules = Rules::from(network);
-    let (sockets, routes) = match mechanism {
-        Mechanism::Namespaces => (inside(&rules, ask), routes(&rules)),
+    let (sockets, routes) = match own_loopback {
+        true => (inside(&rules, ask), routes(&rules)),
         // The loopback device is the host's: a port that is free, and no direct connections.
-        Mechanism::Landlock => (vec![tcp(Serves::Proxy, Ipv4Addr::LOCALHOST, 0)], Vec::new()),
+        false => (vec![tcp(Serves::Proxy, Ipv4Addr::LOCALHOST, 0)], Vec::new()),
     };
     if sockets.len() > MOST_SOCKETS {
         let what = "the list of allowed ports";
         return Err(crate::Error::TooMany { what, count: sockets.len(), limit: MOST_SOCKETS });
     }
     let Network { allow, deny, upstream, .. } = network.clone();
-    Ok(Some(EgressPlan { allow, deny, upstream: upstream.map(|rule| rule.value), ask, sockets, routes }))
+    let upstream = upstream.map(|rule| rule.value);
+    Ok(Some(EgressPlan { allow, deny, upstream, ask, sockets, routes, own_loopback }))
 }
 
 /// The sockets of a network namespace of its own.
