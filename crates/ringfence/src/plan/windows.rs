@@ -32,6 +32,14 @@ pub struct WindowsPlan {
     pub token: TokenPlan,
     /// What is changed on disk, once per workspace: one for each write root. On a warm run nothing of it is written again.
     pub grants: Vec<GrantPlan>,
+    /// Objects that the supervisor keeps open until the end of the run, from before its start: for reading (FILE_READ_DATA), which
+    /// is what makes it count, and shared for reading and writing but not for deleting. Nobody can delete or rename them, or
+    /// rename what they lie in, as long as they are open
+    /// (<https://learn.microsoft.com/windows/win32/fileio/creating-and-opening-files>, MS-FSA §2.1.5.1.2.2, §2.1.5.15.11). Where
+    /// FILE_DELETE_CHILD is not covered, the user's own full control of a directory would else let the command delete a
+    /// protected object in it and make it anew, whatever entries name the workspace's SID. Each private directory is kept
+    /// open in the same way.
+    pub held: Vec<GrantTarget>,
     /// Directories of ringfence's own that the command may write.
     pub private: Vec<PrivateDirectory>,
     /// The job that contains the process tree.
@@ -117,9 +125,8 @@ pub struct GrantPlan {
     /// The entries that keep protected objects inside the root as they are: inherited by everything below them. Explicit
     /// denials precede the inherited grant.
     pub protect: Vec<AceEdit>,
-    /// The entries that keep protected objects where they are; none is inherited. On a directory between the root and a
-    /// protected object: it cannot be renamed. On every directory that holds such a directory or a protected object: its
-    /// entries cannot be deleted by FILE_DELETE_CHILD, only by DELETE on themselves, which the user has on what is the user's.
+    /// The entries that keep the root, and the directories between it and a protected object, from being renamed or deleted;
+    /// none is inherited.
     pub hold: Vec<AceEdit>,
 }
 
@@ -308,6 +315,7 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
         tier: Tier::Token,
         token: token::plan(policy, facts, writes)?,
         grants: grants::plan(facts, &roots),
+        held: grants::held(facts, &roots),
         private,
         job: process::job(&limits, facts.host.processors),
         desktop: token::desktop(facts),

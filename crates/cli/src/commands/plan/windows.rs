@@ -1,8 +1,8 @@
 //! The part of a plan's page that is about Windows.
 
 use ringfence::plan::windows::{
-    AceEdit, ConsolePlan, DesktopPlan, GrantPlan, JobPlan, PrivateDirectory, PrivatePurpose, ProcessPlan, SidRole,
-    TokenPlan, UiLimit, WindowsPlan,
+    AceEdit, ConsolePlan, DesktopPlan, GrantPlan, GrantTarget, JobPlan, PrivateDirectory, PrivatePurpose, ProcessPlan,
+    SidRole, TokenPlan, UiLimit, WindowsPlan,
 };
 use ringfence_ntsec::{Ace, ace_to_sddl};
 
@@ -13,6 +13,7 @@ use crate::page::{Cell, GOOD, QUIET, Table, WARNING};
 pub(super) fn sections(plan: &WindowsPlan) -> String {
     let mut page = section("Token", &token(&plan.token));
     page += &section("Grants", &grants(&plan.grants));
+    page += &section("Kept open, so that nobody deletes or renames them", &held(&plan.held));
     page += &section("Directories of its own", &private(&plan.private));
     page += &section("Job", &job(&plan.job));
     page += &section("Desktop", &desktop(&plan.desktop));
@@ -53,9 +54,15 @@ fn grants(grants: &[GrantPlan]) -> Table {
         row(&root, "writable", WARNING);
         grant.protect.iter().for_each(|edit| row(edit, "protected", GOOD));
         for edit in &grant.hold {
-            row(edit, if edit.ace.sid.is_ringfence() { "stays where it is" } else { "keeps its entries" }, GOOD);
+            row(edit, "stays where it is", GOOD);
         }
     }
+    table
+}
+
+fn held(targets: &[GrantTarget]) -> Table {
+    let mut table = Table::indented(2);
+    targets.iter().for_each(|target| table.row([Cell::new(target.path.as_str())]));
     table
 }
 

@@ -6,7 +6,6 @@ use super::token::protected;
 use super::{AceEdit, GrantPlan, GrantTarget, PrivateDirectory, PrivatePurpose};
 use crate::Error;
 use crate::facts::windows::{Reading, WindowsFacts, WindowsPlace};
-use crate::windows::path::WindowsPath;
 
 /// What a write root grants: to read, write, execute and delete what is in it; neither FILE_DELETE_CHILD, by which
 /// protected objects could be deleted through the directory that holds them, nor WRITE_DAC nor WRITE_OWNER.
@@ -47,25 +46,6 @@ fn grant(facts: &WindowsFacts, root: &WindowsPlace) -> GrantPlan {
         hold.push(stays(root));
     }
     hold.extend(between.iter().map(|place| stays(place)));
-    // Where FILE_DELETE_CHILD was measured to be covered, the workspace's SID would need it, and has it nowhere.
-    if facts.host.reading() != Some(Reading::Wide) {
-        let user = *facts.caller.token.user();
-        let keeps = |place: &WindowsPlace, flags| AceEdit {
-            target: target(place),
-            ace: Ace::deny(user, AccessMask::FILE_DELETE_CHILD, flags),
-        };
-        let parents: Vec<WindowsPath> =
-            protected.iter().chain(&between).filter_map(|place| place.path.parent()).collect();
-        let holds_one = |place: &&&WindowsPlace| parents.contains(&place.path);
-        hold.extend(
-            std::iter::once(root)
-                .chain(between.iter().copied())
-                .filter(|place| holds_one(&place))
-                .map(|place| keeps(place, AceFlags::empty())),
-        );
-        let directories = protected.iter().filter(|place| place.directory);
-        hold.extend(directories.map(|place| keeps(place, AceFlags::CONTAINER_INHERIT)));
-    }
     GrantPlan {
         root: target(root),
         allow: Ace::allow(workspace, GRANTED, inherited(root)),
@@ -75,6 +55,17 @@ fn grant(facts: &WindowsFacts, root: &WindowsPlace) -> GrantPlan {
             .collect(),
         hold,
     }
+}
+
+/// What has to stay where it is, though FILE_DELETE_CHILD on the directory above is asked of the user alone.
+pub(super) fn held(facts: &WindowsFacts, roots: &[&WindowsPlace]) -> Vec<GrantTarget> {
+    if facts.host.reading() == Some(Reading::Wide) {
+        return Vec::new();
+    }
+    let survey = &facts.survey;
+    let inside = |place: &&WindowsPlace| roots.iter().any(|root| place.path.is_in(&root.path));
+    let below = survey.between.iter().chain(&survey.protect).filter(inside);
+    roots.iter().copied().chain(below).map(target).collect()
 }
 
 /// Whether the caller may add an entry. Where not, the grant cannot reach it either, so it stays as it is.

@@ -35,7 +35,12 @@ fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &WindowsFacts, plan: 
     rows.add(RuleId::FilesystemMetadata, asked, writes(facts, plan), origin);
     if let Some(first) = policy.filesystem.protect.first() {
         let asked = format!("read-only inside the write roots: {}", protected(policy));
-        let holds = enforced(facts).unwrap_or_else(|| Holds::kernel("denying ACEs for the workspace's SID"));
+        let holds = enforced(facts).unwrap_or_else(|| {
+            Holds::kernel(match facts.host.reading() {
+                Some(Reading::Wide) => "denying ACEs",
+                _ => "denying ACEs, open handles; an entry of a protected directory can be deleted, see below",
+            })
+        });
         rows.add(RuleId::FilesystemProtect, asked, holds, Some(first.origin.clone()));
     }
     let unread =
@@ -224,7 +229,8 @@ fn sentence(hole: &Hole) -> String {
         Hole::DeleteChild => "an entry of a directory on which you have full control, which is nearly every one of your \
                               profile, can be deleted, or moved into a write root or the run's TEMP on the same volume: the \
                               right for it, FILE_DELETE_CHILD, was measured not to be covered. It can be neither created \
-                              nor changed"
+                              nor changed. Protected directories are among them: they stay, and what lies in them can be \
+                              deleted, but not replaced"
             .into(),
         Hole::DeleteAndOwn => "whatever you may delete or change the permissions of, the command may: DELETE and WRITE_DAC \
                                were measured not to be covered"

@@ -46,6 +46,18 @@ const ACTIONS: [Action; 10] = [
 /// What succeeded where.
 pub(crate) type Successes = BTreeSet<(Action, String)>;
 
+/// What is left of successes while somebody keeps objects open that are not shared for deleting: neither they nor what they
+/// lie in can be deleted or renamed.
+pub(crate) fn while_open(successes: Successes, open: &[String]) -> Successes {
+    successes.into_iter().filter(|(action, path)| !is_kept(*action, path, open)).collect()
+}
+
+/// Whether open objects keep one thing from being done.
+pub(crate) fn is_kept(action: Action, path: &str, open: &[String]) -> bool {
+    let moves = matches!(action, Action::Delete | Action::Rename | Action::Take);
+    moves && open.iter().any(|open| open == path || open.starts_with(&format!(r"{path}\")))
+}
+
 /// Tries everything on everything, each on a copy of the drive. `own` is a directory that the token may write, where there is
 /// one: things are moved into it.
 pub(crate) fn all(drive: &Drive, token: &Token, own: Option<&str>) -> Successes {

@@ -6,7 +6,7 @@ use ringfence_ntsec::{
     WriteReading, well_known,
 };
 
-use super::attempts::{Action, Successes, all, paths, succeeds};
+use super::attempts::{Action, Successes, all, is_kept, paths, succeeds, while_open};
 use super::world::{ANN, LOGON, World, ann, below, everyone_in, naming, path, place};
 use crate::plan::windows::{Hole, PrivatePurpose, WindowsPlan};
 
@@ -39,13 +39,26 @@ impl Started {
     fn outside(&self) -> Successes {
         let own = [APP, self.temporary(), private(&self.plan, PrivatePurpose::Cache)];
         let inside = |path: &str| own.iter().any(|own| path == *own || path.starts_with(&format!(r"{own}\")));
-        let mut found = all(&self.world.drive, &self.token, Some(APP));
-        found.extend(all(&self.world.drive, &self.token, Some(self.temporary())));
+        let mut found = self.everywhere(APP);
+        found.extend(self.everywhere(self.temporary()));
         found.into_iter().filter(|(_, path)| !inside(path)).collect()
+    }
+
+    /// What works anywhere while the supervisor keeps its objects open; things are moved into `own`.
+    fn everywhere(&self, own: &str) -> Successes {
+        while_open(all(&self.world.drive, &self.token, Some(own)), &self.open())
     }
 
     fn can(&self, action: Action, path: &str) -> bool {
         succeeds(&self.world.drive, &self.token, Some(self.temporary()), action, path)
+            && !is_kept(action, path, &self.open())
+    }
+
+    /// What the supervisor keeps open.
+    fn open(&self) -> Vec<String> {
+        let held = self.plan.held.iter().map(|target| &target.path);
+        let private = self.plan.private.iter().map(|directory| &directory.path);
+        held.chain(private).map(|path| below(path).to_owned()).collect()
     }
 }
 
@@ -146,42 +159,48 @@ fn a_file_is_replaced_by_renaming_another_one_over_it() {
 
 #[test]
 fn protected_objects_stay_as_and_where_they_are() {
-    const PROTECTED: [&str; 5] = [
-        r"\Users\ann\src\app\.vscode",
-        r"\Users\ann\src\app\.vscode\tasks.json",
-        r"\Users\ann\src\app\.git\config",
-        r"\Users\ann\src\app\.git\hooks",
-        r"\Users\ann\src\app\.git\hooks\pre-commit",
-    ];
+    const PROTECTED: [&str; 3] =
+        [r"\Users\ann\src\app\.vscode", r"\Users\ann\src\app\.git\config", r"\Users\ann\src\app\.git\hooks"];
+    const BELOW: [&str; 2] = [r"\Users\ann\src\app\.vscode\tasks.json", r"\Users\ann\src\app\.git\hooks\pre-commit"];
     for reading in [WriteReading::Reported, WriteReading::Wide] {
         let run = start(reading);
-        let inside = all(&run.world.drive, &run.token, Some(run.temporary()));
+        let inside = run.everywhere(run.temporary());
         let broken: Vec<_> = inside.iter().filter(|(_, path)| PROTECTED.contains(&path.as_str())).collect();
         assert!(broken.is_empty(), "{reading:?}: {broken:?}");
+        // What lies in a protected directory can be deleted or taken away where that right is not covered, and nothing else.
+        let broken: Vec<Action> =
+            inside.iter().filter(|(_, path)| BELOW.contains(&path.as_str())).map(|(action, _)| *action).collect();
+        let gone = |action: &Action| matches!(action, Action::Delete | Action::Take);
+        assert!(broken.iter().all(gone), "{reading:?}: {broken:?}");
+        assert_eq!(broken.is_empty(), reading == WriteReading::Wide, "{reading:?}: the plan says so otherwise");
         // Renaming what is above them would make room for others of their names.
         for path in [r"\Users\ann\src\app\.git", APP] {
-            for action in [Action::Rename, Action::Delete, Action::Permit, Action::Own] {
+            for action in [Action::Rename, Action::Delete, Action::Take, Action::Permit, Action::Own] {
                 assert!(!run.can(action, path), "{reading:?}: {action:?} {path}");
             }
         }
-        assert!(!run.can(Action::Take, r"\Users\ann\src\app\.git"), "{reading:?}");
     }
 }
 
 // A protected file could be deleted through the directory that holds it and then made anew, since the right to delete a
-// directory's entries is asked of the user alone. The entries that keep it from that are what this test takes away.
+// directory's entries is asked of the user alone; and what is above it could be renamed. Taken away here is what keeps it:
+// the open handles, and the entries.
 #[test]
-fn without_the_holding_entries_protected_objects_could_be_replaced() {
+fn without_what_holds_them_protected_objects_could_be_replaced() {
     let config = r"\Users\ann\src\app\.git\config";
-    let mut run = start_with(World::new("guard", WriteReading::Reported), |plan| plan.grants[0].hold.clear());
+    let mut run = start_with(World::new("guard", WriteReading::Reported), |plan| plan.held.clear());
     assert!(!run.can(Action::Write, config));
-    assert!(run.can(Action::Rename, r"\Users\ann\src\app\.git"), "and so could what is above it");
     run.world.drive.delete(&run.token, config).unwrap();
     run.world.drive.create_file(&run.token, config, None).unwrap();
     run.world.drive.write(&run.token, config, b"[core]\n\tfsmonitor = evil").unwrap();
+
+    let bare = |plan: &mut WindowsPlan| plan.grants[0].hold.clear();
+    let run = start_with(World::new("guard", WriteReading::Wide), bare);
+    assert!(run.can(Action::Rename, r"\Users\ann\src\app\.git"));
 }
 
-// Entries that deny something to the user broke other programs of the same user.
+// Entries that deny something to the user broke other programs of the same user. While a run lasts, what it keeps open
+// cannot be moved, and that is all.
 #[test]
 fn nothing_changes_for_the_user() {
     for reading in WriteReading::ALL {
@@ -191,6 +210,13 @@ fn nothing_changes_for_the_user() {
         let still = all(&after.world.drive, &ann(), Some(r"\Users\ann\Documents"));
         let lost: Vec<_> = possible.difference(&still).collect();
         assert!(lost.is_empty(), "{reading:?}: {lost:?}");
+        let meanwhile = while_open(still, &after.open());
+        let lost = possible.difference(&meanwhile);
+        assert!(lost.clone().all(|(action, _)| matches!(action, Action::Delete | Action::Rename | Action::Take)));
+        for grant in &after.plan.grants {
+            let edits = grant.protect.iter().chain(&grant.hold).map(|edit| &edit.ace);
+            assert!(edits.chain([&grant.allow]).all(|ace| ace.sid.is_ringfence()), "no entry names the user");
+        }
     }
 }
 
@@ -204,7 +230,8 @@ fn two_runs_cannot_change_what_is_the_others() {
         world.drive = drive;
         let second = start_with(world, |_| {});
         assert_ne!(first.temporary(), second.temporary());
-        let reached: Vec<_> = all(&second.world.drive, &second.token, Some(second.temporary()))
+        let reached: Vec<_> = second
+            .everywhere(second.temporary())
             .into_iter()
             .filter(|(_, path)| {
                 path.starts_with(first.temporary()) || path == private(&first.plan, PrivatePurpose::Holder)
@@ -266,6 +293,10 @@ fn ringfences_own_state_is_out_of_reach() {
         let ledger = r"\Users\ann\AppData\Local\ringfence\ledger";
         for action in [Action::Write, Action::Delete, Action::Rename, Action::Take, Action::Permit, Action::Link] {
             assert!(!run.can(action, ledger), "{reading:?}: {action:?}");
+        }
+        let directory = r"\Users\ann\AppData\Local\ringfence";
+        for action in [Action::Rename, Action::Take, Action::Permit] {
+            assert!(!run.can(action, directory), "{reading:?}: {action:?}");
         }
         let free = succeeds(&run.world.drive, &ann(), Some(r"\Users\ann"), Action::Delete, ledger);
         assert!(free, "the control: the user can");

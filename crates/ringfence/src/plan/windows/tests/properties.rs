@@ -114,9 +114,8 @@ proptest! {
                 // Reading the descriptor and waiting are part of every read.
                 prop_assert!(!edit.ace.mask.intersects(AccessMask::FILE_GENERIC_READ | AccessMask::FILE_GENERIC_EXECUTE));
             }
-            // What is denied to the user is the one right that the user does not need.
-            for edit in grant.hold.iter().filter(|edit| !edit.ace.sid.is_ringfence()) {
-                prop_assert_eq!(edit.ace.mask, AccessMask::FILE_DELETE_CHILD);
+            for edit in &grant.hold {
+                prop_assert_eq!((edit.ace.sid, edit.ace.mask), (world.facts.identity.workspace, AccessMask::DELETE));
             }
         }
         prop_assert_eq!(plan.grants.iter().filter(|grant| grant.root.path == path(WORKSPACE)).count(), 1);
