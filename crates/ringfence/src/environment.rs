@@ -53,5 +53,4 @@ fn folded(name: &str, system: System) -> String {
 /// Holds `user:password` for the upstream proxy.
 pub(crate) const UPSTREAM_CREDENTIALS: &str = "RINGFENCE_UPSTREAM_CREDENTIALS";
 /// Names a file that holds the same.
-#[cfg(target_os = "linux")]
 pub(crate) const UPSTREAM_CREDENTIALS_FILE: &str = "RINGFENCE_UPSTREAM_CREDENTIALS_FILE";
