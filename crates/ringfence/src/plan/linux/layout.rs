@@ -236,15 +236,9 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
 /// A hidden path needs a cover only where the host would show through.
 fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
     let visible = match nearest(layout, path) {
-        Some(Layer::Host { .. }) => true,
-        Some(
-            Layer::Hidden { .. }
-            | Layer::Tmpfs { .. }
-            | Layer::Dev
-            | Layer::Proc
-            | Layer::Symlink { .. }
-            | Layer::Text { .. },
-        ) => false,
+        // A text that is not shown any more would leave the host's file.
+        Some(Layer::Host { .. } | Layer::Text { .. }) => true,
+        Some(Layer::Hidden { .. } | Layer::Tmpfs { .. } | Layer::Dev | Layer::Proc | Layer::Symlink { .. }) => false,
         None => survey.read.is_none(),
     };
     layout.retain(|inner, _| !inner.starts_with(path));

@@ -16,13 +16,13 @@ impl Files for NoFiles {
 }
 
 fn policy() -> Policy {
+    policy_with(Overrides::default())
+}
+
+fn policy_with(overrides: Overrides) -> Policy {
     let anchors = Anchors { workspace: "/home/u/project".into(), home: Some("/home/u".into()), system: System::Linux };
-    let request = Request {
-        source: PolicySource::Profile("workspace".into()),
-        managed: None,
-        overrides: Overrides::default(),
-        anchors: &anchors,
-    };
+    let request =
+        Request { source: PolicySource::Profile("workspace".into()), managed: None, overrides, anchors: &anchors };
     ringfence_policy::load(&request, &NoFiles).unwrap()
 }
 
@@ -57,6 +57,7 @@ enum Shows {
     Fresh,
     Nothing,
     Absent,
+    Text,
 }
 
 /// What shows at a path when the steps were carried out: that of the last mount at the deepest path above it.
@@ -82,6 +83,11 @@ fn shows(steps: &[MountStep], path: &str) -> Shows {
             }
             MountStep::Place { slot, path } => mounts.push((path.clone(), captured[slot])),
             MountStep::Cover { path, .. } => mounts.push((path.clone(), Shows::Nothing)),
+            MountStep::Text { path, .. } => mounts.push((path.clone(), Shows::Text)),
+            MountStep::Show { file, path } => {
+                assert!(mounts.contains(&(file.clone(), Shows::Text)), "{} is not made yet", file.display());
+                mounts.push((path.clone(), Shows::Text));
+            }
             _ => {}
         }
     }
@@ -138,6 +144,28 @@ fn hidden_paths_are_covered_wherever_the_host_shows() {
     for path in ["/tmp/secret", "/tmp/agent.sock"] {
         assert_eq!(shows(&steps, path), Shows::Fresh, "{path} is not there at all");
     }
+}
+
+#[test]
+fn an_allowlist_shows_its_own_files_of_name_resolution_unless_they_are_hidden() {
+    let allowlist = Overrides { allow: vec!["example.com".parse().unwrap()], ..Overrides::default() };
+    let mut survey = survey(&["/home/u/project"]);
+    survey.names = ["/etc/hosts", "/run/systemd/resolve/stub-resolv.conf"]
+        .map(|path| NameFile { path: path.into(), content: "text".into() })
+        .into();
+    survey.resolver = vec![place("/run/systemd/resolve/stub-resolv.conf", false)];
+    let with = steps(&policy_with(allowlist.clone()), &survey, 1000);
+    let without = steps(&policy(), &survey, 1000);
+    assert_eq!(shows(&with, "/etc/hosts"), Shows::Text);
+    assert_eq!(shows(&without, "/etc/hosts"), Shows::HostReadOnly);
+    assert_eq!(shows(&with, "/run/systemd/resolve/stub-resolv.conf"), Shows::Text);
+    assert_eq!(shows(&without, "/run/systemd/resolve/stub-resolv.conf"), Shows::Fresh);
+    survey.hide = vec![place("/etc/hosts", false)];
+    let hidden = steps(&policy_with(allowlist.clone()), &survey, 1000);
+    assert_eq!(shows(&hidden, "/etc/hosts"), Shows::Nothing);
+    survey.hide = vec![];
+    survey.read = Some(vec![place("/home/u/project", true)]);
+    assert_eq!(shows(&steps(&policy_with(allowlist), &survey, 1000), "/etc/hosts"), Shows::Text);
 }
 
 #[test]
