@@ -18,7 +18,7 @@ pub(super) fn name_files() -> Vec<NameFile> {
     let resolver = location(Path::new("/etc/resolv.conf"));
     let resolver = resolver.map(|path| NameFile { path, content: RESOLVER.to_owned() });
     let hosts = location(Path::new("/etc/hosts"));
-    let hosts = hosts.map(|path| NameFile { content: loopback_lines(&read(&path)), path });
+    let hosts = hosts.map(|path| NameFile { content: own_hosts(&read(&path), &host_name()), path });
     resolver.into_iter().chain(hosts).collect()
 }
 
@@ -49,6 +49,21 @@ fn read(path: &Path) -> String {
     file.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The lines of loopback addresses, and this machine's own name, which programs look up to log it or to make it a part of
+/// other names; many hosts files give it an address of the network.
+fn own_hosts(hosts: &str, name: &str) -> String {
+    let mut lines = loopback_lines(hosts);
+    let known = |line: &str| line.split_whitespace().skip(1).any(|word| word == name);
+    if !name.is_empty() && !lines.lines().any(known) {
+        lines += &format!("127.0.0.1 {name}\n");
+    }
+    lines
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The lines of hosts(5) that name loopback addresses. Any other address has no route inside, and a name that is written
 /// there would never be asked of the proxy, which does reach it.
 fn loopback_lines(hosts: &str) -> String {
@@ -62,6 +77,14 @@ fn loopback_lines(hosts: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_machine_knows_its_own_name() {
+        let hosts = "127.0.0.1 localhost\n10.0.0.4 box\n";
+        assert_eq!(own_hosts(hosts, "box"), "127.0.0.1 localhost\n127.0.0.1 box\n");
+        assert_eq!(own_hosts("127.0.1.1 box.lan box\n", "box"), "127.0.1.1 box.lan box\n");
+        assert_eq!(own_hosts("", ""), "");
+    }
 
     #[test]
     fn only_names_of_the_loopback_device_are_kept() {
