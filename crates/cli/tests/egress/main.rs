@@ -11,8 +11,10 @@
 mod support;
 
 mod bypass;
+mod clients;
 mod receipt;
 mod servers;
+mod web;
 mod world;
 
 use std::process::ExitCode;
@@ -92,6 +94,13 @@ fn main() -> ExitCode {
         ("blocked_hosts_are_listed_with_their_flag", receipt::blocked_hosts_are_listed_with_their_flag),
         ("many_blocked_hosts_are_counted", receipt::many_blocked_hosts_are_counted),
         ("a_host_name_cannot_write_on_the_terminal", receipt::a_host_name_cannot_write_on_the_terminal),
+        ("curl_reaches_the_allowlist_only", clients::curl_reaches_the_allowlist_only),
+        ("python_reaches_the_allowlist_only", clients::python_reaches_the_allowlist_only),
+        ("node_reaches_the_allowlist_only", clients::node_reaches_the_allowlist_only),
+        ("openssl_reaches_the_allowlist_only", clients::openssl_reaches_the_allowlist_only),
+        ("git_over_https_reaches_the_allowlist_only", clients::git_over_https_reaches_the_allowlist_only),
+        ("java_reaches_the_allowlist_only", clients::java_reaches_the_allowlist_only),
+        ("ssh_and_git_over_ssh_reach_the_allowlist_only", clients::ssh_and_git_over_ssh_reach_the_allowlist_only),
         ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
     ];
     let mut cases: Vec<(String, InWorld)> = Vec::new();
