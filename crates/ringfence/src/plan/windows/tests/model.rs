@@ -263,6 +263,41 @@ fn made_by(run: &Started, kind: ObjectType) -> SecurityDescriptor {
     SecurityDescriptor::new(*run.token.user(), *run.token.user(), dacl)
 }
 
+// A child process could not write to a pipe of its own parent, since the token's default list named no restricting SID: every
+// tool that captures another one's output failed. It is also why the list must hold a restricting SID at all.
+#[test]
+fn pipes_between_processes_of_a_run_work() {
+    for reading in WriteReading::ALL {
+        let run = start(reading);
+        let pipe = made_by(&run, ObjectType::Pipe);
+        let both = AccessMask::FILE_GENERIC_READ | AccessMask::FILE_GENERIC_WRITE;
+        let allows = |object: &SecurityDescriptor| {
+            AccessCheck::new(&run.token, object, ObjectType::Pipe).with_write_reading(reading).allows(both)
+        };
+        assert!(allows(&pipe), "{reading:?}");
+        let unchanged: SecurityDescriptor =
+            format!("O:{ANN}D:(A;;FA;;;{ANN})(A;;FA;;;SY)(A;;FR;;;{LOGON})").parse().unwrap();
+        assert!(!allows(&unchanged), "the list that a token has by itself");
+    }
+}
+
+// What programs make with a list of their own that names the user, or the owner, and nobody else: MSYS its pipes, Python its
+// temporary directories. They cannot write there themselves; the documentation says so.
+#[test]
+fn who_makes_an_object_with_a_list_of_its_own_may_be_locked_out_of_it() {
+    for reading in WriteReading::ALL {
+        let Started { mut world, token, plan } = start(reading);
+        let temporary = private(&plan, PrivatePurpose::Temporary).to_owned();
+        let python: SecurityDescriptor =
+            format!("O:{ANN}D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)").parse().unwrap();
+        let made = format!(r"{temporary}\tmp_abc");
+        world.drive.create_directory(&token, &made, Some(&python)).unwrap();
+        assert!(world.drive.create_file(&token, &format!(r"{made}\x"), None).is_err(), "{reading:?}");
+        world.drive.create_directory(&token, &format!(r"{temporary}\plain"), None).unwrap();
+        assert!(world.drive.create_file(&token, &format!(r"{temporary}\plain\x"), None).is_ok(), "{reading:?}");
+    }
+}
+
 // Runs in other workspaces, and workspaces that were granted more in an earlier run, are not this one's.
 #[test]
 fn another_workspace_is_not_opened() {
