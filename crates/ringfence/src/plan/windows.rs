@@ -4,7 +4,7 @@ use ringfence_ntsec::{Ace, SecurityDescriptor, Sid};
 use ringfence_policy::{Policy, RuleId};
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, Plan, SystemPlan};
+use super::{EgressPlan, Limits, Plan, SystemPlan};
 use crate::facts::windows::{ObjectId, WindowsFacts};
 use crate::invocation::MechanismChoice;
 use crate::survey::Watch;
@@ -48,6 +48,8 @@ pub struct WindowsPlan {
     pub desktop: DesktopPlan,
     /// How the process is created.
     pub process: ProcessPlan,
+    /// The proxy, where the policy lists hosts. Programs that follow proxy settings have no other way out.
+    pub egress: Option<EgressPlan>,
     /// Protected names that no ACE can hold, since they do not exist or are links: compared after the run.
     pub watch: Vec<Watch>,
     /// What this plan does not confine although its rules read as if it did. [`Plan::notes`] says the same in sentences.
@@ -309,7 +311,8 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
     let writes = !roots.is_empty();
     let limits = Limits::of(policy);
     let private = grants::private(facts, writes)?;
-    let command = process::command(policy, facts, invocation, &roots, &private)?;
+    let egress = super::egress::plan(policy, false, invocation.ask)?;
+    let command = process::command(policy, facts, invocation, &roots, &private, egress.as_ref())?;
     let mut windows = WindowsPlan {
         id: facts.identity.id.clone(),
         tier: Tier::Token,
@@ -320,6 +323,7 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
         job: process::job(&limits, facts.host.processors),
         desktop: token::desktop(facts),
         process: process::plan(facts, invocation)?,
+        egress,
         watch: facts.survey.watch.clone(),
         holes: Vec::new(),
     };
@@ -328,7 +332,7 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
         version: Plan::VERSION,
         policy_hash: super::fingerprint("the policy", policy)?,
         command,
-        rules: rules::judge(policy, facts, &windows, &limits)?,
+        rules: rules::judge(policy, facts, &windows, &limits),
         notes: rules::notes(policy, facts, &windows),
         require: policy.enforcement.require.value,
         limits,

@@ -8,7 +8,7 @@ use ringfence_policy::{NetworkMode, Policy, System};
 
 use super::{ConsolePlan, JobPlan, PrivateDirectory, PrivatePurpose, ProcessPlan, StandardHandle, UiLimit};
 use crate::facts::windows::{CacheTool, Directories, ProgramKind, WindowsFacts, WindowsPlace};
-use crate::plan::{Command, Limits};
+use crate::plan::{Command, EgressPlan, Limits};
 use crate::windows::path::WindowsPath;
 use crate::windows::wide::Wide;
 use crate::windows::{command_line, environment_block};
@@ -21,10 +21,14 @@ pub(super) fn command(
     invocation: &Invocation,
     roots: &[&WindowsPlace],
     private: &[PrivateDirectory],
+    egress: Option<&EgressPlan>,
 ) -> Result<Command, Error> {
     let mut defaults = defaults(facts, roots, private);
-    if policy.network.mode.value == NetworkMode::Off {
-        defaults.extend(no_network());
+    match policy.network.mode.value {
+        NetworkMode::Off => defaults.extend(no_network()),
+        NetworkMode::Allowlist | NetworkMode::Open => {
+            defaults.extend(egress.map(EgressPlan::environment).unwrap_or_default());
+        }
     }
     let defaults: Vec<(&str, &OsStr)> =
         defaults.iter().map(|(name, value)| (name.as_str(), OsStr::new(value))).collect();

@@ -3,24 +3,18 @@
 use ringfence_policy::{NetworkMode, Policy, Protect, ReadScope, RuleId};
 
 use super::{Hole, SidRole, WindowsPlan, grants, token};
-use crate::Error;
 use crate::facts::windows::{Reading, SelfCheck, WindowsFacts, WindowsPlace};
 use crate::plan::rows::{Rows, hidden, list, protected};
 use crate::plan::{Holds, Limits, PlannedRule};
 
 /// One row per rule that the policy states.
-pub(super) fn judge(
-    policy: &Policy,
-    facts: &WindowsFacts,
-    plan: &WindowsPlan,
-    limits: &Limits,
-) -> Result<Vec<PlannedRule>, Error> {
+pub(super) fn judge(policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan, limits: &Limits) -> Vec<PlannedRule> {
     let mut rows = Rows::new(policy);
     filesystem(&mut rows, policy, facts, plan);
-    network(&mut rows, policy)?;
+    network(&mut rows, policy);
     process(&mut rows, policy, plan, limits);
     rows.environment("CreateProcess");
-    Ok(rows.finish())
+    rows.finish()
 }
 
 fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan) {
@@ -102,19 +96,21 @@ fn outside<'a>(plan: &WindowsPlan, facts: &'a WindowsFacts) -> Vec<&'a crate::wi
     facts.host.everyone_writable.places.iter().map(|place| &place.path).filter(|path| !inside(path)).collect()
 }
 
-fn network(rows: &mut Rows<'_>, policy: &Policy) -> Result<(), Error> {
+fn network(rows: &mut Rows<'_>, policy: &Policy) {
     let mode = &policy.network.mode;
     match mode.value {
-        NetworkMode::Allowlist => {
-            return Err(Error::Unsupported {
-                what: "the network mode `allowlist` on Windows".into(),
-                advice: "use `off`, or `open` if every host may be reached".into(),
-            });
-        }
-        NetworkMode::Off => {
-            let why = "programs that follow proxy settings reach nothing; others connect as you may";
-            let asked = "no host can be reached".to_owned();
-            rows.add(RuleId::Network, asked, Holds::advisory(why), Some(mode.origin.clone()));
+        NetworkMode::Off | NetworkMode::Allowlist => {
+            let (asked, why) = match mode.value {
+                NetworkMode::Allowlist => (
+                    "only allowed hosts can be reached",
+                    "programs that follow proxy settings reach the allowed hosts alone; others connect as you may",
+                ),
+                _ => (
+                    "no host can be reached",
+                    "programs that follow proxy settings reach nothing; others connect as you may",
+                ),
+            };
+            rows.add(RuleId::Network, asked.to_owned(), Holds::advisory(why), Some(mode.origin.clone()));
         }
         // Nothing is asked, so nothing holds: a note says so.
         NetworkMode::Open => {}
@@ -129,7 +125,6 @@ fn network(rows: &mut Rows<'_>, policy: &Policy) -> Result<(), Error> {
             Some(first.origin.clone()),
         );
     }
-    Ok(())
 }
 
 fn process(rows: &mut Rows<'_>, policy: &Policy, plan: &WindowsPlan, limits: &Limits) {
@@ -175,7 +170,7 @@ pub(super) fn holes(policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan, r
         });
     }
     holes.extend([Hole::SameUserBrokers, Hole::ProcessMemory, Hole::Reads, Hole::NullDacl, Hole::LogonSession]);
-    if policy.network.mode.value != NetworkMode::Off {
+    if policy.network.mode.value == NetworkMode::Open {
         holes.push(Hole::Network);
     }
     if !token::own_window_station(facts) {

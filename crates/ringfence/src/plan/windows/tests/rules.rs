@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ringfence_ntsec::{AccessMask, AclState, Token, WriteReading, well_known};
-use ringfence_policy::{Everyone, NetworkMode, Overrides, RuleId};
+use ringfence_policy::{Everyone, Overrides, RuleId};
 
 use super::world::{ANN, LOGON, WORKSPACE, World, ann, invocation, path, place, policy};
 use crate::facts::windows::*;
@@ -327,9 +327,19 @@ fn what_windows_does_not_have_is_refused() {
     assert_eq!(with(&|invocation| invocation.argv.push("a\0b".into())), "nul-byte");
     assert_eq!(with(&|invocation| invocation.argv.push("x".repeat(40_000).into())), "command-line");
     assert_eq!(with(&|_| {}), "ok");
-    let mut allowlist = guard();
-    allowlist.policy.network.mode.value = NetworkMode::Allowlist;
-    assert_eq!(code(&allowlist), "unsupported");
+}
+
+#[test]
+fn an_allowlist_is_as_strong_as_proxy_settings_are() {
+    let mut world = guard();
+    world.policy =
+        policy("workspace", Overrides { allow: vec!["example.com".parse().unwrap()], ..Overrides::default() });
+    let plan = world.plan().unwrap();
+    assert!(matches!(holds(&plan, RuleId::Network), Holds::Advisory { .. }));
+    assert_eq!(world.windows().egress.unwrap().sockets.len(), 1);
+    let proxy = plan.command.environment.iter().find(|(name, _)| name.to_string().eq_ignore_ascii_case("HTTPS_PROXY"));
+    assert_eq!(proxy.unwrap().1.to_string(), "http://127.0.0.1:0", "the kernel chooses the port");
+    assert!(guard().windows().egress.is_none());
 }
 
 #[test]
