@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Completion, Failed};
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         ("a_workspace_reached_through_a_symlink_works", a_workspace_reached_through_a_symlink_works),
         ("a_timeout_ends_the_whole_tree", a_timeout_ends_the_whole_tree),
         ("killing_the_supervisor_ends_the_whole_tree", killing_the_supervisor_ends_the_whole_tree),
+        ("the_next_run_tells_what_a_killed_one_left", the_next_run_tells_what_a_killed_one_left),
         ("terminating_the_supervisor_ends_the_whole_tree", terminating_the_supervisor_ends_the_whole_tree),
         (
             "a_grandchild_holding_the_output_does_not_hang_the_run",
@@ -176,6 +177,24 @@ fn killing_the_supervisor_ends_the_whole_tree(place: &Place, _: &Ground) -> Outc
     signal(&child, Signal::KILL);
     child.wait()?;
     expect_tree_to_end(place, start);
+    DONE
+}
+
+fn the_next_run_tells_what_a_killed_one_left(place: &Place, _: &Ground) -> Outcome {
+    let mut command = place.shell(&[], "mkdir .vscode; echo made; sleep 600");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line)?;
+    assert_eq!(line, "made\n");
+    signal(&child, Signal::KILL);
+    child.wait()?;
+    let told = |output: &Output| stderr(output).lines().filter(|line| line.contains("left over")).count();
+    let next = place.run(&[], "true");
+    expect_status(&next, 0);
+    assert_eq!(told(&next), 1, "{}", show(&next));
+    assert!(stderr(&next).contains(".vscode"), "{}", show(&next));
+    assert!(place.workspace().join(".vscode").is_dir(), "it may be the user's own by now");
+    assert_eq!(told(&place.run(&[], "true")), 0);
     DONE
 }
 

@@ -11,6 +11,7 @@ mod compile;
 mod descriptors;
 mod landlock;
 mod monitor;
+pub(crate) mod pending;
 mod rtnetlink;
 mod sys;
 mod terminal;

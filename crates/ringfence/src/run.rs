@@ -52,6 +52,13 @@ impl Run {
         })
     }
 
+    /// Protected names that appeared or changed since earlier runs whose supervisor was killed before it could compare them.
+    /// Each is told once. They are left where they are: they may be the user's own by now.
+    #[cfg(target_os = "linux")]
+    pub fn left_over(state: &State) -> Vec<std::path::PathBuf> {
+        crate::linux::pending::left_over(state)
+    }
+
     /// Waits for the command, ends whatever it left, and writes the receipt.
     ///
     /// Signals that ask this process to end are passed on to the command meanwhile.

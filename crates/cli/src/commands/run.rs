@@ -15,6 +15,11 @@ use crate::request;
 /// Runs the command and ends as it ended.
 pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     let state = State::open()?;
+    // With --json standard error has one object, and what is told once would be lost.
+    #[cfg(target_os = "linux")]
+    if !arguments.json {
+        print_left_over(&ringfence::Run::left_over(&state));
+    }
     let plan = resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
     let ask = if arguments.start.ask { asking(&plan)? } else { None };
     let receipt = ringfence::Run::start_asking(&plan, &state, ask)?.wait()?;
@@ -103,6 +108,18 @@ fn print_summary(receipt: &Receipt) {
             "ringfence: {WARNING}quarantined{WARNING:#}: {} appeared during the run and is protected; look at it in {}",
             plain(&path),
             plain(&place)
+        );
+    }
+}
+
+/// Tells what nobody has looked at.
+#[cfg(target_os = "linux")]
+fn print_left_over(paths: &[std::path::PathBuf]) {
+    for path in paths {
+        let _ = writeln!(
+            anstream::stderr(),
+            "ringfence: {WARNING}left over{WARNING:#}: {} appeared during or after a run that was killed, and is protected; look at it before a tool of yours reads it",
+            plain(&path.to_string_lossy())
         );
     }
 }

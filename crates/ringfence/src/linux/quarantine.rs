@@ -44,6 +44,11 @@ pub(super) fn sweep(watches: &[Watch], id: &str, state: &State) -> Result<Vec<Qu
     Ok(moved)
 }
 
+/// What is at a watched name, or on the way to it, that was not there before.
+pub(super) fn changed(watch: &Watch) -> Option<PathBuf> {
+    find(&watch.path).ok().flatten().filter(|found| !found.unchanged(watch)).map(|found| found.path)
+}
+
 /// Something at a watched name, or a link on the way to it.
 struct Found {
     path: PathBuf,

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::cgroup::Cgroup;
 use super::compile::Made;
 use super::descriptors::receive_sockets;
+use super::pending::Pending;
 use super::sys::{Ended, Launched, Signals, launch, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
@@ -33,6 +34,7 @@ pub(crate) struct LinuxRun {
     signals: Signals,
     terminal: Option<Terminal>,
     egress: Option<Egress>,
+    pending: Option<Pending>,
     _temporary: Option<Temporary>,
     _cgroup: Option<Cgroup>,
 }
@@ -53,6 +55,7 @@ impl LinuxRun {
         let directory = temporary.as_ref().map(|temporary| temporary.path.as_path());
         let mut script = compile::compile(&plan.command, linux, &Made { temporary: directory, proxy: address })?;
         script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
+        let pending = Pending::record(&linux.watch, &id, state)?;
         let started = (SystemTime::now(), Instant::now());
         // From here on a signal that asks this process to end is the command's.
         let signals = Signals::catch().map_err(system("catching signals"))?;
@@ -67,6 +70,7 @@ impl LinuxRun {
         };
         let terminal = process.terminal(plan.command.tty)?;
         if let Some(failure) = process.launched()?.outcome().map_err(system("reading the child's report"))? {
+            pending.into_iter().for_each(Pending::done);
             return Err(compile::explain(&plan, linux, failure));
         }
         Ok(Self {
@@ -80,6 +84,7 @@ impl LinuxRun {
             signals,
             terminal,
             egress,
+            pending,
             _temporary: temporary,
             _cgroup: cgroup,
         })
@@ -94,6 +99,7 @@ impl LinuxRun {
         let linux = self.plan.system.linux()?;
         let network = self.egress.map(Egress::finish);
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
+        self.pending.into_iter().for_each(Pending::done);
         let mut receipt = Receipt {
             version: Receipt::VERSION,
             id: self.id,
