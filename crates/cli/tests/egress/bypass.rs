@@ -13,9 +13,9 @@ pub(crate) struct Row {
     pub(crate) line: usize,
     pub(crate) setting: &'static str,
     /// Whether only root has the privilege that the attempt needs outside.
-    root: bool,
+    pub(crate) root: bool,
     /// How it ends inside; several where the kernel's answer depends on its version or the caller.
-    outcomes: Vec<&'static str>,
+    pub(crate) outcomes: Vec<&'static str>,
     /// What the receipt has among the refused: `CODE HOST:PORT`, or nothing.
     receipt: &'static str,
     pub(crate) attempt: &'static str,
@@ -38,7 +38,8 @@ pub(crate) fn rows() -> Vec<Row> {
         .collect()
 }
 
-const POLICY: &str = r#"
+/// The allowlist of the table.
+pub(crate) const POLICY: &str = r#"
 version = 1
 extends = "workspace"
 

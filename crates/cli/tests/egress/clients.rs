@@ -8,7 +8,7 @@ use crate::receipt::{blocked, printed};
 use crate::support::{Ground, Place, accounts, expect_status, show, skip, stdout};
 use crate::web::{PLAIN, TLS, Web, web};
 use crate::world::World;
-use crate::{DONE, Outcome};
+use crate::{DONE, Outcome, installed};
 
 /// A program and how it fetches a page, as a line of shell. {host}, {port}, {ca} and {java} stand for what differs.
 struct Client {
@@ -248,11 +248,6 @@ impl Drop for SshServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| directory.join(program).exists())
 }
 
 /// Each client inside against the allowed host and another one, and outside against that one, where it is reached.

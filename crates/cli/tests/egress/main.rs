@@ -12,6 +12,7 @@ mod support;
 
 mod bypass;
 mod clients;
+mod installs;
 mod receipt;
 mod servers;
 mod web;
@@ -74,6 +75,12 @@ impl Attempts {
     }
 }
 
+/// Whether the `PATH` has the program.
+pub(crate) fn installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+}
+
 /// Why a case does not run.
 pub(crate) const NO_PYTHON: &str = "python3 is not installed";
 
@@ -101,6 +108,14 @@ fn main() -> ExitCode {
         ("git_over_https_reaches_the_allowlist_only", clients::git_over_https_reaches_the_allowlist_only),
         ("java_reaches_the_allowlist_only", clients::java_reaches_the_allowlist_only),
         ("ssh_and_git_over_ssh_reach_the_allowlist_only", clients::ssh_and_git_over_ssh_reach_the_allowlist_only),
+        (
+            "pip_installs_and_the_same_run_reaches_nothing_else",
+            installs::pip_installs_and_the_same_run_reaches_nothing_else,
+        ),
+        (
+            "npm_installs_and_its_packages_reach_nothing_else",
+            installs::npm_installs_and_its_packages_reach_nothing_else,
+        ),
         ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
     ];
     let mut cases: Vec<(String, InWorld)> = Vec::new();

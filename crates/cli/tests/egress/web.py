@@ -64,7 +64,7 @@ def python_index():
 def npm_registry():
     """A document per package; `nosy` reaches for another host when it is installed."""
     nosy = f"""const file = require('fs').openSync(process.env.INIT_CWD + '/nosy', 'w');
-const say = (text) => require('fs').writeSync(file, text + '\\n');
+const say = (text) => require('fs').writeSync(file, text.trim() + '\\n');
 fetch('http://other.test:{plain_port}/hello').then((a) => a.text()).then(say, () => say('refused'));
 """
     for name, more, host in (

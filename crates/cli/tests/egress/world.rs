@@ -119,7 +119,7 @@ fn unshared(program: &Path, arguments: &[String]) -> Command {
 impl World {
     /// A word that nothing else has sent.
     pub(crate) fn token(&self) -> String {
-        format!("token{}x{}", std::process::id(), self.count.fetch_add(1, Ordering::Relaxed))
+        format!("token{}x{:06}", std::process::id(), self.count.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether any server got the word, over whatever protocol.
