@@ -32,6 +32,10 @@ pub fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|argument| argument == PROBE) {
         return ExitCode::from(ringfence_probe::main(arguments.into_iter().skip(2)));
     }
+    #[cfg(windows)]
+    if let Some(status) = ringfence::windows::dispatch(arguments.iter().skip(1).cloned()) {
+        return ExitCode::from(status);
+    }
     let json = asks_for_json(&arguments);
     let outcome = match parse(arguments) {
         Ok(action) => perform(action),

@@ -34,5 +34,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan::resolve(&policy, &facts, &invocation)?;
     let receipt = Run::start(&plan, &state)?.wait()?;
     eprintln!("{}", serde_json::to_string(&receipt)?);
-    std::process::exit(receipt.exit_status().into());
+    std::process::exit(receipt.exit_status().cast_signed());
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ringfence_policy::Policy;
 use serde::{Deserialize, Serialize};
 
+#[cfg(not(windows))]
 use crate::invocation::MechanismChoice;
 use crate::survey::Survey;
 use crate::{Error, Invocation, State};
@@ -107,6 +108,18 @@ impl Facts {
     ///
     /// A path of the policy that cannot be examined, a root that does not exist or is refused, a command that
     /// does not exist.
+    #[cfg(windows)]
+    pub fn probe(policy: &Policy, invocation: &Invocation, state: &State) -> Result<Self, Error> {
+        crate::windows::survey::probe(policy, invocation, state).map(|facts| Self::Windows(Box::new(facts)))
+    }
+
+    /// Looks at the host (from this boot's record, where there is one) and at every path that the policy names.
+    ///
+    /// # Errors
+    ///
+    /// A path of the policy that cannot be examined, a root that does not exist or is refused, a command that
+    /// does not exist.
+    #[cfg(not(windows))]
     pub fn probe(policy: &Policy, invocation: &Invocation, state: &State) -> Result<Self, Error> {
         let mut host = HostFacts::cached(state)?;
         let process = &policy.process;
@@ -174,7 +187,7 @@ fn take_survey(policy: &Policy, invocation: &Invocation, state: &State, carve: b
     Survey::take(policy, invocation, state, carve)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 fn take_survey(_: &Policy, _: &Invocation, _: &State, _: bool) -> Result<Survey, Error> {
     let advice = "this system cannot enforce a plan yet".into();
     Err(Error::Unsupported { what: "looking at paths".into(), advice })

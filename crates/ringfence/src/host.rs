@@ -35,5 +35,7 @@ mod elsewhere {
     }
 }
 
+#[cfg(not(any(target_os = "linux", windows)))]
+pub(crate) use elsewhere::cgroup;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{cgroup, identity, probe};
+pub(crate) use elsewhere::{identity, probe};

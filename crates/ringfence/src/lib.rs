@@ -8,7 +8,7 @@ mod egress;
 pub mod environment;
 mod error;
 pub mod facts;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod git;
 mod host;
 mod invocation;

@@ -55,8 +55,8 @@ pub struct Receipt {
 pub enum Exit {
     /// With a status of its own.
     Code {
-        /// The status.
-        code: u8,
+        /// The status: below 256 on Linux, of 32 bits on Windows, where a crash is a large one such as 0xC0000005.
+        code: u32,
     },
     /// By a signal.
     Signal {
@@ -96,18 +96,18 @@ impl Receipt {
     pub const VERSION: u32 = 1;
 
     /// The status that `ringfence run` ends with: the command's own, 124 for the time limit, 128 + n for signal n.
-    pub fn exit_status(&self) -> u8 {
+    pub fn exit_status(&self) -> u32 {
         self.exit.status()
     }
 }
 
 impl Exit {
     /// As [`Receipt::exit_status`].
-    pub fn status(self) -> u8 {
-        const SIGKILL: u8 = 9;
+    pub fn status(self) -> u32 {
+        const SIGKILL: u32 = 9;
         match self {
             Self::Code { code } => code,
-            Self::Signal { signal } => 128u8.saturating_add(signal),
+            Self::Signal { signal } => 128 + u32::from(signal),
             Self::TimedOut => 124,
             Self::OutOfMemory | Self::TooManyProcesses => 128 + SIGKILL,
         }

@@ -7,13 +7,15 @@ use ringfence_egress::Ask;
 use crate::{Error, Plan, Receipt, State};
 
 #[cfg(target_os = "linux")]
-use crate::linux::run as system;
+use crate::linux::run::LinuxRun as SystemRun;
+#[cfg(windows)]
+use crate::windows::run::WindowsRun as SystemRun;
 
 /// A supervised process tree.
 #[derive(Debug)]
 pub struct Run {
-    #[cfg(target_os = "linux")]
-    run: system::LinuxRun,
+    #[cfg(any(target_os = "linux", windows))]
+    run: SystemRun,
 }
 
 impl Run {
@@ -31,12 +33,12 @@ impl Run {
     /// # Errors
     ///
     /// As [`Run::start`].
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pub fn start_asking(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal);
         }
-        system::LinuxRun::start(plan, state, ask).map(|run| Self { run })
+        SystemRun::start(plan, state, ask).map(|run| Self { run })
     }
 
     /// Not on this system yet.
@@ -44,7 +46,7 @@ impl Run {
     /// # Errors
     ///
     /// Always.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", windows)))]
     pub fn start_asking(_: &Plan, _: &State, _: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         Err(Error::Unsupported {
             what: "running a command".into(),
@@ -66,7 +68,7 @@ impl Run {
     /// # Errors
     ///
     /// What waiting answered, or a receipt that could not be written.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pub fn wait(self) -> Result<Receipt, Error> {
         self.run.wait()
     }
@@ -76,7 +78,7 @@ impl Run {
     /// # Errors
     ///
     /// Always.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", windows)))]
     pub fn wait(self) -> Result<Receipt, Error> {
         Err(Error::Unsupported { what: "waiting for a command".into(), advice: "nothing was started".into() })
     }

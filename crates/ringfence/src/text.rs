@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An argument or a variable as the operating system holds it.
 ///
-/// In JSON it is a string where it is valid UTF-8, and `{"hex": "…"}` of its bytes where it is not, so that a plan
-/// or a receipt never shows something else than what was run.
+/// In JSON it is a string where it is valid Unicode. Where it is not, it is `{"hex": "…"}` of its bytes, or on Windows
+/// `{"utf16": […]}` of its units, so that a plan or a receipt never shows something else than what was run.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(pub OsString);
 
@@ -43,13 +43,14 @@ impl fmt::Display for Text {
 enum Form {
     Text(String),
     Bytes { hex: String },
+    Units { utf16: Vec<u16> },
 }
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.to_str() {
             Some(text) => serializer.serialize_str(text),
-            None => Form::Bytes { hex: crate::plan::hex(self.0.as_encoded_bytes()) }.serialize(serializer),
+            None => encode(&self.0).serialize(serializer),
         }
     }
 }
@@ -58,14 +59,22 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Form::deserialize(deserializer)? {
             Form::Text(text) => Ok(Self(text.into())),
-            Form::Bytes { hex } => decode(&hex).map(Self).ok_or_else(|| serde::de::Error::custom("not hexadecimal")),
+            other => decode(&other).map(Self).ok_or_else(|| serde::de::Error::custom("no string of this system")),
         }
     }
 }
 
 #[cfg(unix)]
-fn decode(hex: &str) -> Option<OsString> {
+fn encode(text: &OsStr) -> Form {
+    Form::Bytes { hex: crate::plan::hex(text.as_encoded_bytes()) }
+}
+
+#[cfg(unix)]
+fn decode(form: &Form) -> Option<OsString> {
     use std::os::unix::ffi::OsStringExt;
+    let Form::Bytes { hex } = form else {
+        return None;
+    };
     let digits = hex.as_bytes();
     if !digits.len().is_multiple_of(2) {
         return None;
@@ -78,24 +87,41 @@ fn decode(hex: &str) -> Option<OsString> {
         .map(OsString::from_vec)
 }
 
-#[cfg(not(unix))]
-fn decode(_: &str) -> Option<OsString> {
-    // Only the program that wrote it knows the encoding; a plan made on another system is shown, not run.
-    None
+#[cfg(windows)]
+fn encode(text: &OsStr) -> Form {
+    Form::Units { utf16: std::os::windows::ffi::OsStrExt::encode_wide(text).collect() }
 }
 
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::ffi::OsStringExt;
+#[cfg(windows)]
+fn decode(form: &Form) -> Option<OsString> {
+    match form {
+        Form::Units { utf16 } => Some(std::os::windows::ffi::OsStringExt::from_wide(utf16)),
+        _ => None,
+    }
+}
 
+#[cfg(test)]
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    #[cfg(unix)]
+    fn strange(bytes: Vec<u8>) -> OsString {
+        std::os::unix::ffi::OsStringExt::from_vec(bytes)
+    }
+
+    /// Half of what is made this way are halves of surrogate pairs.
+    #[cfg(windows)]
+    fn strange(bytes: Vec<u8>) -> OsString {
+        let units: Vec<u16> = bytes.iter().map(|byte| 0xD780 + u16::from(*byte)).collect();
+        std::os::windows::ffi::OsStringExt::from_wide(&units)
+    }
+
     proptest! {
         #[test]
-        fn every_byte_string_survives_json(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let text = Text(OsString::from_vec(bytes));
+        fn every_string_of_this_system_survives_json(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let text = Text(strange(bytes));
             let json = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(serde_json::from_str::<Text>(&json).unwrap(), text);
         }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ringfence::{FactRow, HostFacts};
+use ringfence::FactRow;
 
 use super::{print, print_json, recorded};
 use crate::cli::Doctor;
@@ -19,13 +19,23 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let facts = HostFacts::probe();
+    let facts = measure()?;
     if arguments.json {
         print_json(&facts)?;
     } else {
         print(&page(&facts.rows()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(windows))]
+fn measure() -> Result<ringfence::HostFacts, Failure> {
+    Ok(ringfence::HostFacts::probe())
+}
+
+#[cfg(windows)]
+fn measure() -> Result<ringfence::facts::windows::WindowsHost, Failure> {
+    Ok(ringfence::facts::windows::WindowsHost::measure(&ringfence::State::open()?)?)
 }
 
 fn page(rows: &[FactRow]) -> String {

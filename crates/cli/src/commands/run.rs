@@ -28,7 +28,16 @@ pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     } else if !arguments.quiet {
         print_summary(&receipt);
     }
-    Ok(ExitCode::from(receipt.exit_status()))
+    Ok(end_with(receipt.exit_status()))
+}
+
+/// Ends this process with the status of the run. On Windows it may be larger than what [`ExitCode`] can hold, such as
+/// 0xC0000005 of a command that crashed.
+fn end_with(status: u32) -> ExitCode {
+    match u8::try_from(status) {
+        Ok(status) => ExitCode::from(status),
+        Err(_) => std::process::exit(status.cast_signed()),
+    }
 }
 
 /// Makes the plan of a run: nothing is started or changed, apart from the record of what this machine can enforce.

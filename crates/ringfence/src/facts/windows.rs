@@ -502,6 +502,16 @@ impl WindowsHost {
     /// The version of the record in the state directory.
     pub const VERSION: u32 = 1;
 
+    /// Measures the host now, whatever was measured before, and remembers it for this boot.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Error::State`] if it cannot be written down; what asking the system answers.
+    #[cfg(windows)]
+    pub fn measure(state: &crate::State) -> Result<Self, crate::Error> {
+        crate::windows::host::measured(state)
+    }
+
     /// The measured reading, if there is one.
     pub fn reading(&self) -> Option<Reading> {
         match self.self_check {

@@ -273,7 +273,7 @@ impl Process {
         let Ended { status, user_ms, system_ms, max_rss_bytes } = Ended::from_bytes(bytes);
         let low = |value: i32| u8::try_from(value & 0xff).unwrap_or(u8::MAX);
         let exit = match status & 0x7f {
-            0 => Exit::Code { code: low(status >> 8) },
+            0 => Exit::Code { code: u32::from(low(status >> 8)) },
             signal => Exit::Signal { signal: low(signal) },
         };
         Ok((exit, Usage { user_ms, system_ms, max_rss_bytes }))

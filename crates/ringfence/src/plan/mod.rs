@@ -192,6 +192,22 @@ impl SystemPlan {
         }
     }
 
+    /// The plan for Windows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if it is one for another system, which this one cannot carry out.
+    #[cfg(windows)]
+    pub(crate) fn windows(&self) -> Result<&windows::WindowsPlan, Error> {
+        match self {
+            Self::Windows(plan) => Ok(plan),
+            Self::Linux(_) => Err(Error::Unsupported {
+                what: "running a plan that was made for Linux".into(),
+                advice: "run it there".into(),
+            }),
+        }
+    }
+
     /// The plan for Linux.
     ///
     /// # Errors

@@ -340,6 +340,17 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
     })
 }
 
+/// What holds a process of this caller, for the self-check, which tries it before there is a plan.
+#[cfg(windows)]
+pub(crate) fn containment(
+    caller: &ringfence_ntsec::Token,
+    identity: &crate::facts::windows::RunIdentity,
+    everyone: bool,
+) -> (TokenPlan, JobPlan, DesktopPlan) {
+    let token = token::restricted(caller, identity, true, everyone);
+    (token, process::job(&super::Limits::default(), 1), token::desktop_for(caller, identity, true))
+}
+
 /// The way on that a refusal names: the profile that asks for no more than what this tier holds, where that would help.
 pub(super) fn alternative(rule: RuleId, further: &[RuleId]) -> Option<String> {
     let unconfined = |rule: &RuleId| {

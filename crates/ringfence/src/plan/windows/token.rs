@@ -8,7 +8,7 @@ use ringfence_policy::{Everyone, Policy};
 
 use super::{DesktopPlan, RestrictingSid, SidRole, TokenFlag, TokenPlan};
 use crate::Error;
-use crate::facts::windows::{SelfCheck, ShellState, WindowsFacts};
+use crate::facts::windows::{RunIdentity, SelfCheck, ShellState, WindowsFacts};
 
 /// Why no token for a command can be made of the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +49,11 @@ pub(super) fn plan(policy: &Policy, facts: &WindowsFacts, writes: bool) -> Resul
     if caller.logon_sid().is_none() && !own_window_station(facts) {
         return refuse(CallerProblem::NoLogonSession);
     }
-    let identity = &facts.identity;
+    Ok(restricted(caller, &facts.identity, writes, needs_everyone(policy, facts)?))
+}
+
+/// The token for the SIDs of a run.
+pub(super) fn restricted(caller: &Token, identity: &RunIdentity, writes: bool, everyone: bool) -> TokenPlan {
     let mut restricting = Vec::with_capacity(4);
     let mut add = |sid, role| restricting.push(RestrictingSid { sid, role });
     if writes {
@@ -59,16 +63,16 @@ pub(super) fn plan(policy: &Policy, facts: &WindowsFacts, writes: bool) -> Resul
     if let Some(logon) = caller.logon_sid() {
         add(*logon, SidRole::Logon);
     }
-    if needs_everyone(policy, facts)? {
+    if everyone {
         add(well_known::EVERYONE, SidRole::Everyone);
     }
-    Ok(TokenPlan {
+    TokenPlan {
         flags: vec![TokenFlag::DisableMaxPrivilege, TokenFlag::LuaToken, TokenFlag::WriteRestricted],
         restricting,
         privileges: vec![Privilege::ChangeNotify.name().to_owned()],
         default_dacl: default_dacl(caller.user(), &identity.run),
         integrity: caller.integrity().min(IntegrityLevel::MEDIUM).0,
-    })
+    }
 }
 
 /// Pipes, processes, events that are made without a descriptor of their own. The user passes the first check, the run's SID
@@ -110,18 +114,28 @@ pub(super) fn own_window_station(facts: &WindowsFacts) -> bool {
     matches!(facts.host.self_check, SelfCheck::Passed { window_station: true, .. })
 }
 
-/// The desktop of a run: the user's for the first check, the run's alone for the second.
+/// The desktop of a run.
 pub(super) fn desktop(facts: &WindowsFacts) -> DesktopPlan {
-    let (user, run) = (*facts.caller.token.user(), facts.identity.run);
-    let descriptor = |all: u32, used: u32| {
+    desktop_for(&facts.caller.token, &facts.identity, own_window_station(facts))
+}
+
+/// A desktop: the user's for the first check, the run's alone for the second.
+///
+/// The window station is for the second check the logon session's. The system names it after that session and hands the same
+/// one to all runs of the session that are there at once, so that one that admitted the first of them alone would keep the
+/// others from starting.
+pub(super) fn desktop_for(caller: &Token, identity: &RunIdentity, own_station: bool) -> DesktopPlan {
+    let (user, run) = (*caller.user(), identity.run);
+    let session = caller.logon_sid().copied().unwrap_or(run);
+    let descriptor = |second: Sid, all: u32, used: u32| {
         let allow = |sid, mask| Ace::allow(sid, AccessMask(mask), AceFlags::empty());
-        let dacl = Acl::from_aces(vec![allow(user, all), allow(run, used), allow(well_known::LOCAL_SYSTEM, all)]);
+        let dacl = Acl::from_aces(vec![allow(user, all), allow(second, used), allow(well_known::LOCAL_SYSTEM, all)]);
         protected(user, dacl)
     };
     DesktopPlan {
-        window_station: own_window_station(facts).then(|| descriptor(WINDOW_STATION_ALL, WINDOW_STATION_USED)),
-        name: format!("ringfence-{}", &facts.identity.id.get(..16).unwrap_or(&facts.identity.id)),
-        descriptor: descriptor(DESKTOP_ALL, DESKTOP_USED),
+        window_station: own_station.then(|| descriptor(session, WINDOW_STATION_ALL, WINDOW_STATION_USED)),
+        name: format!("ringfence-{}", &identity.id.get(..16).unwrap_or(&identity.id)),
+        descriptor: descriptor(run, DESKTOP_ALL, DESKTOP_USED),
     }
 }
 
