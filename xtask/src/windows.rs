@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 enum Chore {
     /// Check that the whole workspace compiles for Windows without a warning
     Check,
-    /// Run the access check tests that Wine can answer
+    /// Run what Wine can answer: the access check, and the program from outside
     Wine,
 }
 
@@ -65,15 +65,45 @@ fn check() -> Result<()> {
 fn wine() -> Result<()> {
     let directory = target().join("wine");
     let prefix = prefix(&directory)?;
-    let program = build_test()?;
+    access_check(&prefix)?;
+    program(&prefix)
+}
+
+/// The real access check, as far as Wine has it.
+fn access_check(prefix: &Path) -> Result<()> {
+    let program = build_test("ringfence-ntsec", "real_access_check")?;
     let status = Command::new(env!("CARGO"))
         .args(["test", "--locked", "--package", "ringfence-ntsec", "--test", "wine", "--", "--nocapture"])
         .current_dir(crate::root())
         .env("RINGFENCE_WINE_TEST_EXE", program)
         .env("WINEPREFIX", prefix)
         .status()?;
-    ensure!(status.success(), "the tests under Wine failed");
+    ensure!(status.success(), "the tests of the access check failed under Wine");
     Ok(())
+}
+
+/// The suite that drives the program from outside (crates/cli/tests/windows.rs).
+fn program(prefix: &Path) -> Result<()> {
+    let suite = build_test("ringfence-cli", "windows")?;
+    // Cargo builds the program beside the directory of the test.
+    let program = suite.ancestors().nth(2).map(|directory| directory.join("ringfence.exe"));
+    let program = program.filter(|program| program.is_file()).context("the program was not built with its tests")?;
+    let status = Command::new("wine")
+        .arg(suite)
+        .env("RINGFENCE_UNDER_TEST", windows_path(&program))
+        // Below the drive that Wine reports as one that keeps permissions.
+        .env("RINGFENCE_TEST_DIR", r"C:\ringfence-tests")
+        .env("WINEPREFIX", prefix)
+        .env("WINEDEBUG", "-all")
+        .env_remove("DISPLAY")
+        .status()?;
+    ensure!(status.success(), "the tests of the program failed under Wine");
+    Ok(())
+}
+
+/// How a path of this system is called under Wine.
+fn windows_path(path: &Path) -> String {
+    format!("Z:{}", path.to_string_lossy().replace('/', r"\"))
 }
 
 /// Cargo for the target, in a directory of its own: the standard library that is built there fits no other compiler.
@@ -88,17 +118,18 @@ fn cross(verb: &str) -> Command {
     cargo
 }
 
-/// Builds the test of the real access check and returns the program.
-fn build_test() -> Result<PathBuf> {
+/// Builds a test for Windows and returns its program.
+fn build_test(package: &str, test: &str) -> Result<PathBuf> {
     let output = cross("test")
-        .args(["--package", "ringfence-ntsec", "--test", "real_access_check", "--no-run", "--message-format=json"])
+        .args(["--package", package, "--test", test, "--no-run", "--message-format=json"])
         .stderr(std::process::Stdio::inherit())
         .output()?;
     ensure!(output.status.success(), "the test does not build for Windows");
     let text = String::from_utf8_lossy(&output.stdout);
     let built = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let tests = built.filter(|message| message["target"]["name"] == test);
     let programs: Vec<PathBuf> =
-        built.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
+        tests.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
     match programs.as_slice() {
         [program] => Ok(program.clone()),
         others => bail!("expected one test program, found {others:?}"),
