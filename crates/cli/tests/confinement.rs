@@ -8,18 +8,16 @@
 mod support;
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::net::UnixListener;
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::{Child, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Completion, Failed};
-use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
-use rustix::termios::Winsize;
+use support::terminal::Terminal;
 use support::{Case, Ground, Place, expect_status, run_cases, show, skip, stderr, stdout};
 
 type Outcome = Result<Completion, Failed>;
@@ -218,75 +216,6 @@ fn a_grandchild_holding_the_output_does_not_hang_the_run(place: &Place, _: &Grou
 }
 
 // Terminals.
-
-/// A pseudo-terminal of the test's, standing in for the user's.
-struct Terminal {
-    controller: File,
-    /// The side that a program has, until one has it: when that ends, so does the reading.
-    terminal: Option<OwnedFd>,
-}
-
-impl Terminal {
-    fn open(rows: u16, columns: u16) -> Self {
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&controller).unwrap();
-        unlockpt(&controller).unwrap();
-        let name = ptsname(&controller, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
-        let terminal = Self { controller: File::from(controller), terminal: Some(terminal) };
-        terminal.resize(rows, columns);
-        terminal
-    }
-
-    fn resize(&self, rows: u16, columns: u16) {
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(&self.controller, size).unwrap();
-    }
-
-    /// `ringfence run FLAGS -- sh -c SCRIPT` as if a shell had started it here.
-    fn start(&mut self, place: &Place, flags: &[&str], script: &str) -> Child {
-        let terminal = self.terminal.take().unwrap();
-        let mut command: Command = place.command("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(place.program())
-            .args(["run", "--quiet"])
-            .args(flags)
-            .args(["--", "/bin/sh", "-c", script])
-            .stdin(terminal.try_clone().unwrap())
-            .stdout(terminal.try_clone().unwrap())
-            .stderr(terminal);
-        command.spawn().unwrap()
-    }
-
-    /// Reads until the terminal has shown `text`, and returns everything that it showed.
-    fn read_until(&mut self, text: &str) -> String {
-        let mut shown = Vec::new();
-        let mut buffer = [0; 1024];
-        loop {
-            let seen = String::from_utf8_lossy(&shown).into_owned();
-            if seen.contains(text) {
-                return seen;
-            }
-            match self.controller.read(&mut buffer) {
-                Ok(count @ 1..) => shown.extend_from_slice(&buffer[..count]),
-                other => panic!("the terminal ended ({other:?}) after showing {seen:?}, without {text:?}"),
-            }
-        }
-    }
-
-    /// Reads to the end, as a terminal does: whoever restores its modes waits until all output is read. Gives the status.
-    fn finish(mut self, mut child: Child) -> i32 {
-        while self.controller.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
-        child.wait().unwrap().code().unwrap_or(-1)
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.controller.write_all(text.as_bytes()).unwrap();
-    }
-}
 
 fn ctrl_c_reaches_the_command_and_its_status_comes_back(place: &Place, _: &Ground) -> Outcome {
     for flags in [&[][..], &["--tty"]] {

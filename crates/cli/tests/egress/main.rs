@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod asking;
 mod bypass;
 mod clients;
 mod installs;
@@ -116,6 +117,13 @@ fn main() -> ExitCode {
             "npm_installs_and_its_packages_reach_nothing_else",
             installs::npm_installs_and_its_packages_reach_nothing_else,
         ),
+        ("once_is_for_one_connection_and_no_is_for_the_run", asking::once_is_for_one_connection_and_no_is_for_the_run),
+        ("run_is_for_the_host_and_the_port_until_the_end", asking::run_is_for_the_host_and_the_port_until_the_end),
+        ("what_a_rule_decides_is_not_asked_about", asking::what_a_rule_decides_is_not_asked_about),
+        ("typed_ahead_is_no_answer", asking::typed_ahead_is_no_answer),
+        ("the_command_cannot_answer_for_the_person", asking::the_command_cannot_answer_for_the_person),
+        ("a_terminal_that_hangs_up_says_no", asking::a_terminal_that_hangs_up_says_no),
+        ("without_a_terminal_nothing_starts", asking::without_a_terminal_nothing_starts),
         ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
     ];
     let mut cases: Vec<(String, InWorld)> = Vec::new();

@@ -16,6 +16,13 @@ pub(crate) fn printed(output: &Output) -> Value {
     serde_json::from_str(line.unwrap_or_else(|| panic!("no receipt: {}", show(output)))).unwrap()
 }
 
+/// The last receipt in the log.
+pub(crate) fn logged(place: &Place) -> std::io::Result<Value> {
+    let log = place.ringfence(["log", "--json"]).output()?;
+    expect_status(&log, 0);
+    Ok(serde_json::from_str(stdout(&log).lines().last().unwrap())?)
+}
+
 /// `CODE HOST:PORT` of everything that the receipt has as refused.
 pub(crate) fn blocked(receipt: &Value) -> BTreeSet<String> {
     let rows = receipt["network"]["blocked"].as_array().unwrap();
@@ -80,10 +87,7 @@ pub(crate) fn the_receipt_tells_the_whole_story(world: &World, place: &Place, _:
     }
 
     // The log has the same line, and its chain is whole.
-    let log = place.ringfence(["log", "--json"]).output()?;
-    expect_status(&log, 0);
-    let logged: Value = serde_json::from_str(stdout(&log).lines().last().unwrap())?;
-    assert_eq!(logged, receipt);
+    assert_eq!(logged(place)?, receipt);
     DONE
 }
 
@@ -121,9 +125,7 @@ pub(crate) fn many_blocked_hosts_are_counted(_: &World, place: &Place, _: &Groun
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 13, "{text}");
     assert_eq!(lines[12], "ringfence: and 8 more; `ringfence log --json` has them");
-    let log = place.ringfence(["log", "--json"]).output()?;
-    let logged: Value = serde_json::from_str(stdout(&log).lines().last().unwrap())?;
-    assert_eq!(blocked(&logged).len(), 20);
+    assert_eq!(blocked(&logged(place)?).len(), 20);
     DONE
 }
 

@@ -7,6 +7,8 @@
     reason = "each test uses its own part of this module"
 )]
 
+pub(crate) mod terminal;
+
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
