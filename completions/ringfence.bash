@@ -19,6 +19,9 @@ _ringfence() {
             ringfence,doctor)
                 cmd="ringfence__subcmd__doctor"
                 ;;
+            ringfence,grants)
+                cmd="ringfence__subcmd__grants"
+                ;;
             ringfence,log)
                 cmd="ringfence__subcmd__log"
                 ;;
@@ -36,6 +39,12 @@ _ringfence() {
                 ;;
             ringfence,why)
                 cmd="ringfence__subcmd__why"
+                ;;
+            ringfence__subcmd__grants,list)
+                cmd="ringfence__subcmd__grants__subcmd__list"
+                ;;
+            ringfence__subcmd__grants,revoke)
+                cmd="ringfence__subcmd__grants__subcmd__revoke"
                 ;;
             ringfence__subcmd__policy,check)
                 cmd="ringfence__subcmd__policy__subcmd__check"
@@ -62,7 +71,7 @@ _ringfence() {
 
     case "${cmd}" in
         ringfence)
-            opts="-h -V --help --version run plan why verify doctor log policy"
+            opts="-h -V --help --version run plan why verify doctor log grants policy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -97,6 +106,48 @@ _ringfence() {
                     fi
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__grants)
+            opts="-h --json --help list revoke"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__grants__subcmd__list)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ringfence__subcmd__grants__subcmd__revoke)
+            opts="-h --all --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

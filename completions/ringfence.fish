@@ -32,6 +32,7 @@ complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "why" -d 'Say wh
 complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "verify" -d 'Try to get out, and show what held'
 complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "doctor" -d 'Show what this machine can enforce, with the reason for every "no"'
 complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "log" -d 'List the receipts of past runs and verify their hash chain'
+complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "grants" -d 'List what was changed on disk, and take it back (Windows)'
 complete -c ringfence -n "__fish_ringfence_needs_command" -f -a "policy" -d 'Write, check and describe policy files'
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l profile -d 'Start from a built-in profile: workspace (the default), read-only or guard' -r
 complete -c ringfence -n "__fish_ringfence_using_subcommand run" -l policy -d 'Start from a policy file' -r -F
@@ -235,6 +236,15 @@ complete -c ringfence -n "__fish_ringfence_using_subcommand log" -s n -l last -d
 complete -c ringfence -n "__fish_ringfence_using_subcommand log" -l verify -d 'Only verify the hash chain'
 complete -c ringfence -n "__fish_ringfence_using_subcommand log" -l json -d 'Print each receipt as one line of JSON'
 complete -c ringfence -n "__fish_ringfence_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke" -l json -d 'Print the answer as JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke" -s h -l help -d 'Print help'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke" -f -a "list" -d 'List every root that was granted, and what in it was left alone'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and not __fish_seen_subcommand_from list revoke" -f -a "revoke" -d 'Take permissions back, so that each is as it was before'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -l json -d 'Print the answer as JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l all -d 'Take back the grants of every workspace'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -l json -d 'Print the answer as JSON'
+complete -c ringfence -n "__fish_ringfence_using_subcommand grants; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from init check schema" -s h -l help -d 'Print help'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from init check schema" -f -a "init" -d 'Write a commented policy file to start from'
 complete -c ringfence -n "__fish_ringfence_using_subcommand policy; and not __fish_seen_subcommand_from init check schema" -f -a "check" -d 'Read a policy file, run its own tests, and warn about what lets code or secrets out'

@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringfence' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Try to get out, and show what held')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Show what this machine can enforce, with the reason for every "no"')
             [CompletionResult]::new('log', 'log', [CompletionResultType]::ParameterValue, 'List the receipts of past runs and verify their hash chain')
+            [CompletionResult]::new('grants', 'grants', [CompletionResultType]::ParameterValue, 'List what was changed on disk, and take it back (Windows)')
             [CompletionResult]::new('policy', 'policy', [CompletionResultType]::ParameterValue, 'Write, check and describe policy files')
             break
         }
@@ -196,6 +197,27 @@ Register-ArgumentCompleter -Native -CommandName 'ringfence' -ScriptBlock {
             [CompletionResult]::new('--last', '--last', [CompletionResultType]::ParameterName, 'Show only the last N receipts')
             [CompletionResult]::new('--verify', '--verify', [CompletionResultType]::ParameterName, 'Only verify the hash chain')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print each receipt as one line of JSON')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'ringfence;grants' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the answer as JSON')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List every root that was granted, and what in it was left alone')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Take permissions back, so that each is as it was before')
+            break
+        }
+        'ringfence;grants;list' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the answer as JSON')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'ringfence;grants;revoke' {
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Take back the grants of every workspace')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the answer as JSON')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -77,6 +77,8 @@ pub enum Action {
     ///
     /// Exits with 1 if the chain is broken.
     Log(Log),
+    /// List what was changed on disk, and take it back (Windows)
+    Grants(Grants),
     /// Write, check and describe policy files
     Policy(Policy),
 }
@@ -344,6 +346,40 @@ pub struct Log {
     /// Print each receipt as one line of JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `ringfence grants`.
+#[derive(Debug, Args)]
+pub struct Grants {
+    /// What to do with what was granted.
+    #[command(subcommand)]
+    pub action: GrantsAction,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The subcommands of `ringfence grants`.
+#[derive(Debug, Subcommand)]
+pub enum GrantsAction {
+    /// List every root that was granted, and what in it was left alone
+    List,
+    /// Take permissions back, so that each is as it was before
+    ///
+    /// Where somebody changed a list of permissions meanwhile, only entries of ringfence are taken out. Exits with 1 if
+    /// something could not be taken back.
+    Revoke(GrantsRevoke),
+}
+
+/// Arguments of `ringfence grants revoke`.
+#[derive(Debug, Args)]
+pub struct GrantsRevoke {
+    /// The root whose workspace's grants are taken back
+    #[arg(value_name = "PATH", required_unless_present = "all", conflicts_with = "all", value_hint = ValueHint::DirPath)]
+    pub path: Option<PathBuf>,
+    /// Take back the grants of every workspace
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Arguments of `ringfence policy`.

@@ -11,6 +11,7 @@ mod commands;
 mod destination;
 mod failure;
 pub mod page;
+mod progress;
 mod request;
 
 use std::ffi::OsString;
@@ -72,6 +73,7 @@ fn perform(action: Action) -> Result<ExitCode, Failure> {
         Action::Why(arguments) => commands::why::why(&arguments),
         Action::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Action::Log(arguments) => commands::log::log(&arguments),
+        Action::Grants(arguments) => commands::grants::grants(&arguments),
         Action::Policy(arguments) => commands::policy::policy(&arguments),
         #[cfg(target_os = "linux")]
         Action::Verify(arguments) => commands::verify::verify(&arguments),

@@ -153,6 +153,11 @@ const CASES: &[Case] = &[
         symlink("/etc", directory.join("link")).unwrap();
     }),
     calling("unsupported", 126, &["run", "--keep-fd", "900", "true"]),
+    calling("unsupported", 126, &["grants", "list"]),
+    calling("unsupported", 126, &["grants", "revoke", "--all"]),
+    calling("unsupported", 126, &["grants", "revoke", "."]),
+    calling("usage", 125, &["grants", "revoke"]),
+    calling("usage", 125, &["grants", "revoke", "--all", "."]),
     Case {
         status: 125,
         environment: &[("RINGFENCE_UPSTREAM_CREDENTIALS_FILE", "@/missing")],

@@ -10,6 +10,7 @@ mod error;
 pub mod facts;
 #[cfg(any(target_os = "linux", windows))]
 mod git;
+pub mod grants;
 mod host;
 mod invocation;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
 //! One file for each subcommand: from its arguments to what it prints and the exit status.
 
 pub(crate) mod doctor;
+pub(crate) mod grants;
 pub(crate) mod log;
 pub(crate) mod plan;
 pub(crate) mod policy;

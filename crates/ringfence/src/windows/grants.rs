@@ -12,6 +12,7 @@ mod walk;
 use std::collections::{BTreeMap, HashSet};
 
 use ringfence_ntsec::{AccessMask, Sid};
+use serde::Serialize;
 
 use grant::{Own, grant};
 use open::open_object;
@@ -46,10 +47,12 @@ pub struct Applied {
 }
 
 /// A grant as its ledger knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// Which grant.
-    pub key: Key,
+    /// To whom.
+    pub sid: Sid,
+    /// On which object.
+    pub object: ObjectId,
     /// Where its root was; `None` if that line of the ledger is lost.
     pub root: Option<WindowsPath>,
     /// How far it is.
@@ -63,10 +66,12 @@ pub struct Listed {
 }
 
 /// What taking a grant back did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Revoked {
-    /// Which grant.
-    pub key: Key,
+    /// To whom it was.
+    pub sid: Sid,
+    /// On which object.
+    pub object: ObjectId,
     /// Where its root was.
     pub root: Option<WindowsPath>,
     /// Descriptors that were put back.
@@ -75,6 +80,15 @@ pub struct Revoked {
     pub remaining: Vec<Skipped>,
     /// What could not be looked at and was never edited.
     pub unseen: Vec<Skipped>,
+}
+
+/// Every grant that there is a ledger of. No disk is looked at.
+///
+/// # Errors
+/// Those of the ledger.
+pub fn list<S: Storage>(storage: &S) -> Result<Vec<Listed>, Error> {
+    let ledgers = Ledgers::new(storage);
+    ledgers.keys()?.into_iter().map(|key| Ok(Listed::new(key, ledgers.load(&key)?))).collect()
 }
 
 impl<'g, D: Disk, S: Storage> Grants<'g, D, S> {
@@ -141,15 +155,6 @@ impl<'g, D: Disk, S: Storage> Grants<'g, D, S> {
             None => Ok(applied),
             Some(target) => Err(Error::RootChanged { path: target.path.to_path_buf() }),
         }
-    }
-
-    /// Every grant that there is a ledger of.
-    ///
-    /// # Errors
-    /// Those of the ledger.
-    pub fn list(&self) -> Result<Vec<Listed>, Error> {
-        let ledgers = Ledgers::new(self.storage);
-        ledgers.keys()?.into_iter().map(|key| Ok(Listed::new(key, ledgers.load(&key)?))).collect()
     }
 
     /// Takes back every grant of the workspaces that have a root at `path`, or all grants. Each descriptor is then as it was,
@@ -219,7 +224,8 @@ impl<'g, D: Disk, S: Storage> Grants<'g, D, S> {
         writer.commit()?;
         drop(writer);
         let root = ledger.begin.as_ref().map(|begin| begin.root.clone());
-        let mut revoked = Revoked { key: *key, root, edited: 0, remaining: Vec::new(), unseen: Vec::new() };
+        let mut revoked =
+            Revoked { sid: key.sid, object: key.root, root, edited: 0, remaining: Vec::new(), unseen: Vec::new() };
         let Some(anchor) = revoke::anchor(self.disk, key, &ledger) else {
             let status = NtStatus::OBJECT_PATH_NOT_FOUND.0;
             revoked.remaining.push(Skipped { path: String::new(), why: Why::Failed { status } });
@@ -258,7 +264,8 @@ impl<'g, D: Disk, S: Storage> Grants<'g, D, S> {
 impl Listed {
     fn new(key: Key, ledger: Ledger) -> Self {
         Self {
-            key,
+            sid: key.sid,
+            object: key.root,
             root: ledger.begin.map(|begin| begin.root),
             progress: ledger.progress,
             edited: ledger.edits.len() as u64,
@@ -272,10 +279,11 @@ impl Listed {
 fn keyed<'p>(grants: &'p [GrantPlan], sid: &Sid) -> Result<BTreeMap<Key, (&'p GrantPlan, String)>, Error> {
     let mut plans = BTreeMap::new();
     for grant in grants {
-        if grant.allow.sid != *sid || !sid.is_ringfence() {
+        let named = grant.protect.iter().chain(&grant.hold).map(|edit| &edit.ace).chain([&grant.allow]);
+        if let Some(ace) = named.into_iter().find(|ace| ace.sid != *sid || !sid.is_ringfence()) {
             return Err(Error::RootRefused {
                 path: grant.root.path.to_path_buf(),
-                reason: format!("{} is not the SID of this workspace", grant.allow.sid),
+                reason: format!("{} is not the SID of this workspace", ace.sid),
             });
         }
         let digest = crate::plan::fingerprint("the grant", grant)?;

@@ -56,7 +56,8 @@ pub struct Ledger {
 }
 
 /// How far a grant is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Progress {
     /// Begun and not finished, or not known.
     #[default]

@@ -6,6 +6,7 @@ mod count;
 mod endless;
 mod host;
 mod random;
+mod refusals;
 mod scene;
 mod schedules;
 mod turns;

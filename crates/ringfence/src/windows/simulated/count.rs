@@ -7,12 +7,14 @@ use super::endless::Endless;
 use super::host::Counts;
 use super::schedules::quietly;
 use crate::State;
+use crate::grants::{Which, revoke_on};
 use crate::windows::cases;
 use crate::windows::grants::{Applied, Control, Grants, Progress};
 use crate::windows::storage::{Directory, Storage};
 
 struct Bench {
     _base: tempfile::TempDir,
+    state: State,
     storage: Directory,
     disk: Endless,
 }
@@ -20,8 +22,9 @@ struct Bench {
 impl Bench {
     fn new(nodes: u64) -> Self {
         let base = tempfile::tempdir().unwrap();
-        let storage = Directory::open(&State::at(&base.path().join("state")).unwrap()).unwrap();
-        Self { _base: base, storage, disk: Endless::new(nodes) }
+        let state = State::at(&base.path().join("state")).unwrap();
+        let storage = Directory::open(&state).unwrap();
+        Self { _base: base, state, storage, disk: Endless::new(nodes) }
     }
 
     fn apply(&self) -> (Applied, Counts) {
@@ -105,7 +108,10 @@ fn a_large_tree_is_granted_and_taken_back() {
     println!("{nodes} objects granted in {:?}: {counts:?}", started.elapsed());
     assert_eq!((applied.edited, counts.sets), (nodes, nodes));
     let started = std::time::Instant::now();
-    let revoked = Grants::new(&bench.disk, &bench.storage).revoke(None, &quietly()).unwrap();
+    let revoke = |which| revoke_on(&bench.disk, &bench.state, &which, &quietly());
+    assert_eq!(revoke(Which::At(r"C:\elsewhere".into())).unwrap(), []);
+    assert_eq!(revoke(Which::At("tree".into())).unwrap_err().code(), "root-unusable");
+    let revoked = revoke(Which::At(r"C:\tree".into())).unwrap();
     let counts = bench.disk.counts();
     println!("taken back in {:?}: {counts:?}", started.elapsed());
     assert_eq!((revoked[0].edited, counts.sets), (nodes, nodes));

@@ -139,8 +139,8 @@ pub(super) fn plan(volume: &Volume) -> GrantPlan {
             edit(r"\work\ours\.git\hooks", PROTECT, AceFlags::INHERIT_ALL),
         ],
         hold: vec![
-            edit(r"\work\ours\.git", AccessMask::DELETE | AccessMask::FILE_DELETE_CHILD, AceFlags::empty()),
-            edit(r"\work\ours", AccessMask::FILE_DELETE_CHILD, AceFlags::empty()),
+            edit(r"\work\ours", AccessMask::DELETE, AceFlags::empty()),
+            edit(r"\work\ours\.git", AccessMask::DELETE, AceFlags::empty()),
         ],
     }
 }

@@ -13,7 +13,8 @@ use super::scene::{self, Fate, INSIDE, ROOT, sandbox, user, workspace_sid, write
 use crate::Error;
 use crate::plan::windows::GrantPlan;
 use crate::windows::cases;
-use crate::windows::grants::{Applied, Control, Grants, Revoked};
+use crate::windows::grants::{Applied, Control, Grants, Revoked, list};
+use crate::windows::ledger::Skipped;
 
 pub(super) static NEVER_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -162,6 +163,11 @@ impl Schedule {
         })
     }
 
+    /// What the ledger says was left alone.
+    fn noted(&self) -> Vec<Skipped> {
+        list(&&self.host).unwrap().into_iter().flat_map(|listed| listed.skipped).collect()
+    }
+
     fn traces(&self) -> Traces {
         self.host.world().adversary.as_ref().map(|adversary| adversary.traces.clone()).unwrap_or_default()
     }
@@ -190,9 +196,12 @@ impl Schedule {
     /// After a run that succeeded, what the plan promises holds for everything that nobody else touched.
     fn check_inside(&self, applied: &Applied) {
         let traces = self.traces();
+        let noted = if applied.was_warm { self.noted() } else { applied.skipped.clone() };
+        if applied.was_warm && noted.iter().any(|skipped| skipped.why.is_passing()) {
+            self.fail("what failed and may work now was not tried again");
+        }
         let world = self.host.world();
-        let skipped: HashSet<FileId> = applied
-            .skipped
+        let skipped: HashSet<FileId> = noted
             .iter()
             .filter_map(|skipped| self.before.find_link(&format!("{ROOT}\\{}", skipped.path)).ok())
             .flat_map(|id| tree_of(&self.before, id))
@@ -213,7 +222,7 @@ impl Schedule {
                 let right = rights.contains(AccessMask::FILE_WRITE_DATA);
                 match fate {
                     // Who moved a directory away and back leaves what lies in it as it was.
-                    Fate::Writable if !right && traces.deeds == 0 && !applied.was_warm => {
+                    Fate::Writable if !right && traces.deeds == 0 => {
                         self.fail(&format!("{path} cannot be written inside ({reading:?}), {applied:?}"));
                     }
                     Fate::Writable if !right && is_directory && path == ROOT => self.fail("the root cannot be written"),
