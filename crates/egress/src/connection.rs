@@ -40,6 +40,21 @@ impl Connection {
         self.conclude(protocol, target, judged.map(|permit| (permit, (), None)))
     }
 
+    /// Decides about a host and opens what leads there, and reports how both went.
+    pub(crate) async fn admit_through<T>(
+        &self,
+        protocol: Protocol,
+        target: &Target,
+        opening: impl Future<Output = Result<T, Code>>,
+    ) -> Result<T, Refusal> {
+        let opened = async {
+            let permit = self.session.judge(protocol, target).await?;
+            Ok((permit, opening.await?, None))
+        };
+        let opened = opened.await;
+        self.conclude(protocol, target, opened)
+    }
+
     /// Decides about a host, connects to it, and reports both.
     pub(crate) async fn open(&self, protocol: Protocol, target: &Target) -> Result<Opened, Refusal> {
         let session = &self.session;

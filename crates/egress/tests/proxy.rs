@@ -331,12 +331,19 @@ fn credentials_go_to_the_upstream_and_are_never_printed() {
 fn an_upstream_that_is_gone_is_no_reason_to_go_around_it() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = Server::echo("127.0.0.1:0");
-    let kit = Kit::start(rules_for(&server), resolver(), |builder| {
+    let mut kit = Kit::start(rules_for(&server), resolver(), |builder| {
         builder.upstream(UpstreamProxy::new(format!("http://{dead}").parse().unwrap()))
     });
     let (_, response) = connect_through(kit.address, &target(&server));
     assert_eq!((response.status, response.reason()), (502, Some("upstream-failed")));
+    let mut stream = kit.connect();
+    write!(stream, "GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\n\r\n", target(&server)).unwrap();
+    let response = read_response(&mut stream).unwrap();
+    assert_eq!((response.status, response.reason()), (502, Some("upstream-failed")));
     assert_eq!(server.accepted(), 0);
+    let events = kit.finish();
+    let verdicts: Vec<_> = Kit::decisions(&events).iter().map(|decision| decision.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Failed, Verdict::Failed]);
 }
 
 #[test]

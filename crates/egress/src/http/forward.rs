@@ -88,10 +88,7 @@ async fn link_to(desk: &Desk, target: &Target) -> Result<Link, Refusal> {
     }
     let failed = |code| Refusal { code, host: target.host.to_string(), port: target.port, rule: None };
     let stream = match proxy {
-        Some(proxy) => {
-            connection.admit(Protocol::Http, target).await?;
-            upstream::connect_to(session, proxy).await.map_err(failed)?
-        }
+        Some(proxy) => connection.admit_through(Protocol::Http, target, upstream::connect_to(session, proxy)).await?,
         None => connection.open(Protocol::Http, target).await?.stream,
     };
     let sender = handshake(stream).await.ok_or_else(|| failed(Code::ServerMalformed))?;
