@@ -16,6 +16,7 @@ mod clients;
 mod installs;
 mod receipt;
 mod servers;
+mod upstream;
 mod web;
 mod world;
 
@@ -124,6 +125,12 @@ fn main() -> ExitCode {
         ("the_command_cannot_answer_for_the_person", asking::the_command_cannot_answer_for_the_person),
         ("a_terminal_that_hangs_up_says_no", asking::a_terminal_that_hangs_up_says_no),
         ("without_a_terminal_nothing_starts", asking::without_a_terminal_nothing_starts),
+        (
+            "credentials_reach_the_upstream_and_never_the_command",
+            upstream::credentials_reach_the_upstream_and_never_the_command,
+        ),
+        ("an_upstream_that_is_gone_is_not_gone_around", upstream::an_upstream_that_is_gone_is_not_gone_around),
+        ("the_plan_tells_what_an_upstream_changes", upstream::the_plan_tells_what_an_upstream_changes),
         ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
     ];
     let mut cases: Vec<(String, InWorld)> = Vec::new();
