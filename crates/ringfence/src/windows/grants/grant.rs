@@ -8,11 +8,11 @@ use ringfence_ntsec::{AccessMask, Ace, AclState, Control as DescriptorControl, S
 
 use super::entries::{Below, Change, Entries};
 use super::open::{EDIT, LOOK, descriptor, open_id, open_object, why};
-use super::walk::{Control, Decision, Edit, Outcome, Pass, Seen, set_unless_changed, walk};
+use super::walk::{Control, Decision, Edit, OBJECTS, Outcome, Pass, Seen, each, set_unless_changed, walk};
 use crate::Error;
 use crate::facts::windows::ObjectId;
 use crate::plan::windows::{GrantPlan, GrantTarget};
-use crate::windows::disk::{Disk, FileId, ReparseKind};
+use crate::windows::disk::{Disk, DiskError, FileId, ReparseKind};
 use crate::windows::ledger::{Skipped, Why, Writer};
 use crate::windows::storage::Storage;
 
@@ -268,25 +268,47 @@ impl<S: Storage> Granting<'_, '_, '_, S> {
     /// Grants the files with several names of which every one lies in a directory that the walk entered. The system is asked
     /// for the names, since counting them would be fooled by whoever renames one while the walk goes on.
     fn several_names<D: Disk>(&mut self, disk: &D, anchor: &D::Handle) -> Result<(), Error> {
-        for (file, path) in std::mem::take(&mut self.postponed) {
-            match self.one_of_several_names(disk, anchor, file, &path) {
-                Ok(None) => {}
-                Ok(Some(why)) => self.failed(Skipped { path, why })?,
-                Err(error) => return Err(error),
+        let postponed: Vec<(FileId, String)> = std::mem::take(&mut self.postponed).into_iter().collect();
+        for chunk in postponed.chunks(OBJECTS) {
+            let this = &*self;
+            let looks = each(disk, chunk.len(), &|number| this.look_at_names(disk, anchor, &chunk[number]));
+            let mut found = Vec::new();
+            for (look, (_, path)) in looks.into_iter().zip(chunk) {
+                match look {
+                    Ok(Some(named)) => found.push(named),
+                    Ok(None) => {}
+                    Err(why) => self.failed(Skipped { path: path.clone(), why })?,
+                }
+            }
+            let edits: Vec<Edit<'_>> = found.iter().map(Named::edit).collect();
+            if !edits.is_empty() {
+                self.journal(&edits)?;
+            }
+            let results = each(disk, found.len(), &|number| {
+                let named = &found[number];
+                set_unless_changed(disk, &named.handle, &named.security, &named.change)
+            });
+            for (result, named) in results.into_iter().zip(&found) {
+                match result {
+                    Ok(None) => self.edited(),
+                    Ok(Some(_)) => self.failed(Skipped { path: named.path.to_owned(), why: Why::Changed })?,
+                    Err(error) if error.status.is_gone() => {}
+                    Err(error) => self.failed(Skipped { path: named.path.to_owned(), why: why(error) })?,
+                }
             }
         }
         Ok(())
     }
 
-    fn one_of_several_names<D: Disk>(
-        &mut self,
+    /// The edit of a file with several names, if it needs one and may have one.
+    fn look_at_names<'f, D: Disk>(
+        &self,
         disk: &D,
         anchor: &D::Handle,
-        file: FileId,
-        path: &str,
-    ) -> Result<Option<Why>, Error> {
+        (file, path): &'f (FileId, String),
+    ) -> Result<Option<Named<'f, D::Handle>>, Why> {
         let looked = || {
-            let opened = open_id(disk, anchor, file, EDIT)?;
+            let opened = open_id(disk, anchor, *file, EDIT)?;
             let parents = disk.parents(&opened.handle)?;
             let security = disk.security(&opened.handle)?;
             Ok((opened, parents, security))
@@ -294,43 +316,45 @@ impl<S: Storage> Granting<'_, '_, '_, S> {
         let (mut opened, parents, security) = match looked() {
             Ok(looked) => looked,
             Err(error) => {
-                let error: crate::windows::disk::DiskError = error;
-                return Ok((!error.status.is_gone()).then(|| why(error)));
+                let error: DiskError = error;
+                return if error.status.is_gone() { Ok(None) } else { Err(why(error)) };
             }
         };
         let links = opened.stat.links;
-        let belows: Vec<_> = parents.iter().map(|parent| self.directories.get(parent)).collect();
-        let from = match belows.split_first() {
-            Some((Some(first), rest))
-                if u32::try_from(belows.len()) == Ok(links)
-                    && rest.iter().all(|other| other.is_some_and(|other| Arc::ptr_eq(other, first))) =>
+        let mut handed_down = parents.iter().map(|parent| self.directories.get(parent));
+        let from = match handed_down.next() {
+            Some(Some(first))
+                if u32::try_from(parents.len()) == Ok(links)
+                    && handed_down.all(|other| other.is_some_and(|other| Arc::ptr_eq(other, first))) =>
             {
-                Arc::clone(first)
+                first
             }
-            _ => return Ok(Some(Why::HardLink { links })),
+            _ => return Err(Why::HardLink { links }),
         };
+        // From here on it is a file like any other.
         opened.stat.links = 1;
-        let seen = Seen {
-            name: path.rsplit('\\').next().unwrap_or_default().as_ref(),
-            stat: &opened.stat,
-            security: &security,
-        };
-        let decision = self.decide(&seen, &from);
+        let name = path.rsplit('\\').next().unwrap_or_default();
+        let decision = self.decide(&Seen { name: name.as_ref(), stat: &opened.stat, security: &security }, from);
         match decision.outcome {
-            Outcome::Edit(change) => {
-                self.journal(&[Edit { file, path, change: &change }])?;
-                match set_unless_changed(disk, &opened.handle, &security, &change) {
-                    Ok(None) => {
-                        self.edited();
-                        Ok(None)
-                    }
-                    Ok(Some(_)) => Ok(Some(Why::Changed)),
-                    Err(error) => Ok((!error.status.is_gone()).then(|| why(error))),
-                }
-            }
-            Outcome::Skip(why) => Ok(Some(why)),
+            Outcome::Edit(change) => Ok(Some(Named { file: *file, path, handle: opened.handle, security, change })),
+            Outcome::Skip(why) => Err(why),
             Outcome::Keep | Outcome::Postpone => Ok(None),
         }
+    }
+}
+
+/// A file with several names that is about to be edited.
+struct Named<'f, H> {
+    file: FileId,
+    path: &'f str,
+    handle: H,
+    security: Vec<u8>,
+    change: Change,
+}
+
+impl<H> Named<'_, H> {
+    fn edit(&self) -> Edit<'_> {
+        Edit { file: self.file, path: self.path, change: &self.change }
     }
 }
 

@@ -139,7 +139,7 @@ enum Miss {
 const DIRECTORIES: usize = 128;
 
 /// Objects that are open at the same time, and edits that share a flush.
-const OBJECTS: usize = 4096;
+pub(super) const OBJECTS: usize = 4096;
 
 /// How often a directory is listed again because something in it was exchanged.
 const ATTEMPTS: u8 = 3;
@@ -429,7 +429,7 @@ fn below(directory: &str, name: &OsStr) -> String {
 }
 
 /// The results of `task` for every number below `tasks`, in order.
-fn each<D: Disk, R: Send>(disk: &D, tasks: usize, task: &(dyn Fn(usize) -> R + Sync)) -> Vec<R> {
+pub(super) fn each<D: Disk, R: Send>(disk: &D, tasks: usize, task: &(dyn Fn(usize) -> R + Sync)) -> Vec<R> {
     let results: Vec<Mutex<Option<R>>> = (0..tasks).map(|_| Mutex::new(None)).collect();
     disk.in_parallel(tasks, &|number| {
         *results[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(task(number));
