@@ -6,6 +6,7 @@
 mod call;
 pub(crate) mod console;
 pub(crate) mod desktop;
+pub(crate) mod disk;
 pub(crate) mod event;
 pub(crate) mod files;
 pub(crate) mod folders;
