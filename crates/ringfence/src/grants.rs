@@ -44,6 +44,17 @@ pub fn list(_: &State) -> Result<Vec<Listed>, Error> {
 /// # Errors
 ///
 /// [`Error::Unsupported`] where permissions are never changed, and as there.
+#[cfg(windows)]
+pub fn revoke(state: &State, which: &Which, control: &Control<'_>) -> Result<Vec<Revoked>, Error> {
+    revoke_on(&crate::windows::sys::disk::NtDisk, state, which, control)
+}
+
+/// Not on this system.
+///
+/// # Errors
+///
+/// Always.
+#[cfg(not(windows))]
 pub fn revoke(_: &State, _: &Which, _: &Control<'_>) -> Result<Vec<Revoked>, Error> {
     Err(unsupported())
 }
@@ -71,6 +82,7 @@ pub fn revoke_on<D: Disk>(
     Grants::new(disk, &storage).revoke(path.as_ref(), control)
 }
 
+#[cfg(not(windows))]
 fn unsupported() -> Error {
     Error::Unsupported {
         what: "changing permissions on disk".into(),

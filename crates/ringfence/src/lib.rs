@@ -3,7 +3,7 @@
 //! One direction: a policy says what may happen, facts say what this host can enforce, a plan is everything that the
 //! operating system will be asked to do, a run is the plan carried out, and a receipt says what happened.
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod egress;
 pub mod environment;
 mod error;

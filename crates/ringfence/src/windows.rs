@@ -25,7 +25,7 @@ pub mod storage;
 #[cfg(windows)]
 pub(crate) mod survey;
 #[cfg(windows)]
-mod sys;
+pub(crate) mod sys;
 #[cfg(windows)]
 mod terminal;
 pub mod wide;

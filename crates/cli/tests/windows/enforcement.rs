@@ -95,6 +95,24 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             denied(ground, &["append", text(&other.join("made"))]);
             Ok(())
         }),
+        // Design §5: a revoke leaves descriptors as they were, byte for byte.
+        trial(ground, "enforcement::a_revoked_workspace_has_the_descriptors_that_it_had", |ground| {
+            let fresh = ground.outside().join("fresh");
+            std::fs::create_dir_all(fresh.join(".git").join("hooks"))?;
+            file(&fresh.join(".git").join("HEAD"), "ref: refs/heads/main\n");
+            file(&fresh.join("source"), "x");
+            let before = saved_descriptors(&fresh);
+            let mut command = ground.run(&[], &actor(&["write", text(&fresh.join("source"))]));
+            command.current_dir(&fresh);
+            assert_eq!(status(&finish(command)), 0);
+            assert_ne!(saved_descriptors(&fresh), before, "the control: a grant changes descriptors");
+            let mut revoke = ground.ringfence();
+            revoke.args(["grants", "revoke", text(&fresh)]);
+            let output = finish(revoke);
+            assert_eq!(status(&output), 0, "{}", stderr(&output));
+            assert_eq!(saved_descriptors(&fresh), before);
+            Ok(())
+        }),
         trial(ground, "enforcement::shells_start", |ground| {
             for line in [
                 &["cmd", "/d", "/c", "exit 3"] as &[&str],
@@ -120,6 +138,13 @@ fn denied(ground: &Ground, part: &[&str]) {
 fn allowed(ground: &Ground, part: &[&str]) {
     let output = ground.act(&[], part);
     assert_eq!(status(&output), 0, "{part:?}: {}", stderr(&output));
+}
+
+/// The descriptors of a tree, as SDDL.
+fn saved_descriptors(tree: &Path) -> Vec<u8> {
+    let saved = tree.with_extension("saved");
+    icacls(tree, &["/save", text(&saved), "/t"]);
+    std::fs::read(saved).unwrap()
 }
 
 fn icacls(path: &Path, arguments: &[&str]) {

@@ -46,6 +46,16 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(write["accepted"], !ground.enforces, "{write}");
             Ok(())
         }),
+        trial(ground, "refusal::where_nothing_is_enforced_nothing_is_granted", |ground| {
+            ground.act(&[], &["exit", "0"]);
+            let mut command = ground.ringfence();
+            command.args(["grants", "list", "--json"]);
+            let output = finish(command);
+            assert_eq!(status(&output), 0, "{}", stderr(&output));
+            let listed: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+            assert_eq!(listed.as_array().map(Vec::is_empty), Some(!ground.enforces), "{listed}");
+            Ok(())
+        }),
         trial(ground, "refusal::a_command_that_is_not_there", |ground| {
             let output = finish(ground.run(&[], &["no-such-command".into()]));
             assert_eq!(status(&output), 127, "{}", stderr(&output));

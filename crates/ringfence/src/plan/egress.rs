@@ -98,7 +98,7 @@ impl EgressPlan {
 
     /// What a variable of the command's environment becomes once the proxy listens at `actual`: nothing else, unless it is one
     /// of [`EgressPlan::environment`] that the policy has not set to another value.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pub(crate) fn actual_value(
         &self,
         name: &std::ffi::OsStr,

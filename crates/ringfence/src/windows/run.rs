@@ -1,19 +1,25 @@
 //! Supervises one run on Windows.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringfence_egress::Ask;
 use ringfence_policy::RuleId;
 use windows_sys::Win32::Storage::FileSystem::FILE_ATTRIBUTE_REPARSE_POINT;
 
+use super::grants::{Control, Grants};
 use super::helper;
 use super::sandbox::Sandbox;
+use super::storage::Directory;
 use super::sys::console::{Asked, Controls};
+use super::sys::disk::NtDisk;
 use super::sys::event::wait_any;
 use super::sys::files::create_directory;
 use super::sys::job::JobUsage;
@@ -22,11 +28,12 @@ use super::sys::process::{Child, Terminal};
 use super::sys::stdio::Stdio;
 use super::terminal::PseudoTerminal;
 use super::{environment_block, wide::Wide};
+use crate::egress::{Egress, Sockets};
 use crate::facts::windows::ObjectId;
 use crate::plan::windows::{PrivateDirectory, PrivatePurpose, WindowsPlan};
 use crate::plan::{Command, Plan};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
-use crate::{Error, State};
+use crate::{Error, State, Text};
 
 /// How long the end of the tree may take once the kernel was told to end it.
 const END_OF_TREE: Duration = Duration::from_secs(10);
@@ -49,6 +56,7 @@ pub(crate) struct WindowsRun {
     sandbox: Sandbox,
     controls: Controls,
     streams: Streams,
+    egress: Option<Egress>,
     /// Dropped before what follows, which could not be removed else.
     held: Vec<File>,
     temporary: Vec<Temporary>,
@@ -62,21 +70,31 @@ enum Streams {
 }
 
 impl WindowsRun {
-    pub(crate) fn start(plan: &Plan, state: &State, _: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+    pub(crate) fn start(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
         let windows = plan.system.windows()?;
         // A run that cannot be recorded is not started.
         let log = Log::open(state)?.writer()?;
         let plan_hash = plan.hash()?;
+        let proxy = windows.egress.as_ref().map(|egress| Egress::prepare(egress, ask)).transpose()?;
+        let bound = windows.egress.as_ref().map(Sockets::bind).transpose()?;
+        let (sockets, address) = bound.unzip();
+        let sandbox = Sandbox::build(&windows.token, &windows.job, &windows.desktop)?;
+        check_token(plan, &sandbox)?;
+        // A token that is not restricted, as the operator accepted, needs no entry on disk.
+        if sandbox.token_differences.is_empty() {
+            grant(windows, state)?;
+        }
         let temporary = windows.private.iter().filter_map(|wanted| prepare(wanted).transpose());
         let temporary = temporary.collect::<Result<Vec<_>, _>>()?;
         let held = hold(windows)?;
-        let sandbox = Sandbox::build(&windows.token, &windows.job, &windows.desktop)?;
-        check_token(plan, &sandbox)?;
         // From here on a request to end this process is the command's.
         let controls = Controls::catch().map_err(system("catching the console's requests"))?;
         let mut streams = Streams::open(&plan.command)?;
         let started = (SystemTime::now(), Instant::now());
-        let child = streams.start(&sandbox, windows, &plan.command)?;
+        // The proxy serves before the command can ask it.
+        let egress = proxy.zip(sockets).map(|(proxy, sockets)| Egress::start(proxy, sockets)).transpose()?;
+        let environment = environment(plan, windows, address)?;
+        let child = streams.start(&sandbox, windows, &plan.command, &environment)?;
         Ok(Self {
             plan: plan.clone(),
             plan_hash,
@@ -87,6 +105,7 @@ impl WindowsRun {
             sandbox,
             controls,
             streams,
+            egress,
             held,
             temporary,
         })
@@ -121,7 +140,7 @@ impl WindowsRun {
             exit,
             duration_ms: milliseconds(duration),
             usage: used(usage),
-            network: None,
+            network: self.egress.map(Egress::finish),
             quarantined: Vec::new(),
             previous: String::new(),
         };
@@ -161,11 +180,14 @@ impl Streams {
         Stdio::of_this_process().map(Self::Handles).map_err(system("preparing the standard handles"))
     }
 
-    fn start(&mut self, sandbox: &Sandbox, plan: &WindowsPlan, command: &Command) -> Result<Child, Error> {
-        let environment: Vec<(Wide, Wide)> =
-            command.environment.iter().map(|(name, value)| (wide(name), wide(value))).collect();
-        let environment = environment_block::encode(&environment)?;
-        let start = |terminal: Terminal<'_>| sandbox.start(&plan.process, &environment, &command.directory, terminal);
+    fn start(
+        &mut self,
+        sandbox: &Sandbox,
+        plan: &WindowsPlan,
+        command: &Command,
+        environment: &[u16],
+    ) -> Result<Child, Error> {
+        let start = |terminal: Terminal<'_>| sandbox.start(&plan.process, environment, &command.directory, terminal);
         let started = match self {
             Self::Handles(stdio) => {
                 let started = stdio.handles().and_then(|handles| start(Terminal::Handles(handles)));
@@ -185,6 +207,33 @@ impl Streams {
             Self::Terminal(terminal) => terminal.close(until),
         }
     }
+}
+
+/// Makes sure that the write roots are granted to the workspace's SID. On a warm start nothing is written.
+fn grant(plan: &WindowsPlan, state: &State) -> Result<(), Error> {
+    if plan.grants.is_empty() {
+        return Ok(());
+    }
+    let storage = Directory::open(state)?;
+    let never = HashSet::new();
+    let control = Control { progress: &|_| {}, interrupted: &AtomicBool::new(false) };
+    Grants::new(&NtDisk, &storage).apply(&plan.grants, &never, &control).map(drop)
+}
+
+/// The environment block of the command; where the proxy listens is known only now.
+fn environment(plan: &Plan, windows: &WindowsPlan, proxy: Option<SocketAddr>) -> Result<Vec<u16>, Error> {
+    let actual = |name: &Text, value: &Text| {
+        windows
+            .egress
+            .as_ref()
+            .zip(proxy)
+            .and_then(|(egress, proxy)| egress.actual_value(name.as_os_str(), value.as_os_str(), proxy))
+    };
+    let variables = plan.command.environment.iter().map(|(name, value)| {
+        let value = actual(name, value).map_or_else(|| wide(value), |actual| Wide::from(actual.as_str()));
+        (wide(name), value)
+    });
+    environment_block::encode(&variables.collect::<Vec<_>>())
 }
 
 /// Opens what nobody may delete or rename during the run: what the plan names, and its private directories.
@@ -266,7 +315,7 @@ fn not_started(command: &Command, source: io::Error) -> Error {
     }
 }
 
-fn wide(text: &crate::Text) -> Wide {
+fn wide(text: &Text) -> Wide {
     use std::os::windows::ffi::OsStrExt;
     Wide(text.as_os_str().encode_wide().collect())
 }

@@ -15,9 +15,7 @@ use windows_sys::Wdk::Storage::FileSystem::{
     NtQuerySecurityObject, NtSetSecurityObject,
 };
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, OBJ_CASE_INSENSITIVE, UNICODE_STRING};
-use windows_sys::Win32::Security::{
-    DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION,
-};
+use windows_sys::Win32::Security::{DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION};
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_ATTRIBUTE_TAG_INFO, FILE_ID_INFO, FILE_SHARE_DELETE,
     FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_STANDARD_INFO,
@@ -202,8 +200,7 @@ fn open(
     let invalid = |_| DiskError { operation, status: NtStatus::OBJECT_NAME_INVALID };
     let length = u16::try_from(name.len()).map_err(invalid)?;
     let buffer = Aligned::copied(name);
-    let string =
-        UNICODE_STRING { Length: length, MaximumLength: length, Buffer: buffer.as_ptr::<u16>().cast_mut() };
+    let string = UNICODE_STRING { Length: length, MaximumLength: length, Buffer: buffer.as_ptr::<u16>().cast_mut() };
     let attributes = OBJECT_ATTRIBUTES {
         Length: size_of_u32::<OBJECT_ATTRIBUTES>(),
         RootDirectory: from.map_or(ptr::null_mut(), AsRawHandle::as_raw_handle),
