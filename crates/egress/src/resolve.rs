@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use ringfence_policy::DomainName;
+
+use crate::session::is_descriptors_exhausted;
 
 /// The answer of a [`Resolver`], later.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
@@ -41,13 +43,23 @@ impl Resolver for SystemResolver {
 fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
     // One answer per address, not one per address and kind of socket.
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
-    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
-        LookupErrorKind::NoName | LookupErrorKind::NoData => io::ErrorKind::NotFound.into(),
-        _ => io::Error::from(error),
-    })?;
+    let found =
+        getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match (out_of_descriptors(), error.kind()) {
+            (Some(exhausted), _) => exhausted,
+            (None, LookupErrorKind::NoName | LookupErrorKind::NoData) => io::ErrorKind::NotFound.into(),
+            (None, _) => io::Error::from(error),
+        })?;
     let mut seen = HashSet::new();
     let addresses = found.map(|entry| entry.map(|entry| entry.sockaddr.ip()));
     addresses.filter(|address| address.as_ref().map_or(true, |address| seen.insert(*address))).collect()
+}
+
+/// The error, if the process has no descriptors left: a resolver that cannot open its files or sockets says that the name does
+/// not exist (glibc 2.36).
+fn out_of_descriptors() -> Option<io::Error> {
+    // A file and a socket for each family, and one that it reads the interfaces from.
+    let sockets = [(); 4].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)));
+    sockets.into_iter().find_map(|socket| socket.err().filter(is_descriptors_exhausted))
 }
 
 /// The addresses of this host's interfaces, which a sandboxed command must not reach by their public spelling.
