@@ -155,6 +155,24 @@ def get(url):
         raise failure.reason
 
 
+def until_end(target):
+    """A tunnel that is used, and used again until it ends."""
+    stream, refusal = tunnel(target)
+    return refusal or last(stream)
+
+
+def until_end_direct(host, port):
+    return last(open_tcp(host, port))
+
+
+def last(stream):
+    outcome = exchange(stream)
+    print(outcome, flush=True)
+    stream.settimeout(PATIENCE)
+    stream.sendall(b"more")
+    return "answered" if stream.recv(4096) else "closed"
+
+
 def udp(host, port):
     found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)[0]
     sock = socket.socket(found[0], socket.SOCK_DGRAM)

@@ -13,7 +13,9 @@ mod support;
 mod asking;
 mod bypass;
 mod clients;
+mod faults;
 mod installs;
+mod neighbours;
 mod receipt;
 mod servers;
 mod upstream;
@@ -83,6 +85,9 @@ pub(crate) fn installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).exists())
 }
 
+/// Far longer than anything here takes that is not held up, and shorter than what would hold it up.
+pub(crate) const PROMPT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Why a case does not run.
 pub(crate) const NO_PYTHON: &str = "python3 is not installed";
 
@@ -131,6 +136,19 @@ fn main() -> ExitCode {
         ),
         ("an_upstream_that_is_gone_is_not_gone_around", upstream::an_upstream_that_is_gone_is_not_gone_around),
         ("the_plan_tells_what_an_upstream_changes", upstream::the_plan_tells_what_an_upstream_changes),
+        ("a_server_that_dies_ends_the_tunnel", faults::a_server_that_dies_ends_the_tunnel),
+        (
+            "a_resolver_that_says_nothing_holds_up_nobody_else",
+            faults::a_resolver_that_says_nothing_holds_up_nobody_else,
+        ),
+        ("a_run_does_not_wait_for_a_resolver", faults::a_run_does_not_wait_for_a_resolver),
+        ("few_descriptors_are_few_connections_or_an_error", faults::few_descriptors_are_few_connections_or_an_error),
+        (
+            "the_command_keeps_the_callers_limit_of_descriptors",
+            faults::the_command_keeps_the_callers_limit_of_descriptors,
+        ),
+        ("killing_the_supervisor_ends_the_connections", faults::killing_the_supervisor_ends_the_connections),
+        ("a_run_cannot_use_the_proxy_of_another", neighbours::a_run_cannot_use_the_proxy_of_another),
         ("a_run_that_is_ended_has_its_decisions", receipt::a_run_that_is_ended_has_its_decisions),
     ];
     let mut cases: Vec<(String, InWorld)> = Vec::new();
