@@ -5,6 +5,7 @@ mod adversary;
 mod count;
 mod endless;
 mod host;
+mod overlaps;
 mod random;
 mod refusals;
 mod scene;
