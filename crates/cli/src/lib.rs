@@ -10,6 +10,7 @@ pub mod cli;
 mod commands;
 mod destination;
 mod failure;
+mod first_use;
 pub mod page;
 mod progress;
 mod request;

@@ -2,10 +2,14 @@
 //!
 //! Only Windows has anything to change. The engine is [`crate::windows::grants`].
 
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
+use crate::plan::windows::GrantPlan;
 use crate::windows::disk::Disk;
-use crate::windows::grants::{Control, Grants, Listed, Revoked};
+use crate::windows::grants::{Applied, Control, Grants, Listed, Progress, Revoked};
+use crate::windows::ledger::Skipped;
 use crate::windows::path::WindowsPath;
 use crate::windows::storage::Directory;
 use crate::{Error, State};
@@ -17,6 +21,48 @@ pub enum Which {
     At(PathBuf),
     /// All of them.
     All,
+}
+
+/// Who is told while a workspace is used for the first time, which takes a while if it is large.
+pub trait Audience: Sync {
+    /// How far it is; called often.
+    fn progress(&self, progress: Progress);
+
+    /// It is done. What is listed was left alone, and is not writable inside.
+    fn granted(&self, skipped: &[Skipped]);
+}
+
+/// Nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct Nobody;
+
+impl Audience for Nobody {
+    fn progress(&self, _: Progress) {}
+
+    fn granted(&self, _: &[Skipped]) {}
+}
+
+/// Makes sure that the roots of a plan are granted: see [`Grants::apply`]. The audience hears of it unless all was there.
+///
+/// # Errors
+///
+/// As there.
+pub fn apply_on<D: Disk>(
+    disk: &D,
+    state: &State,
+    grants: &[GrantPlan],
+    audience: &dyn Audience,
+) -> Result<Applied, Error> {
+    if grants.is_empty() {
+        return Ok(Applied { was_warm: true, ..Applied::default() });
+    }
+    let storage = Directory::open(state)?;
+    let control = Control { progress: &|progress| audience.progress(progress), interrupted: &AtomicBool::new(false) };
+    let applied = Grants::new(disk, &storage).apply(grants, &HashSet::new(), &control)?;
+    if !applied.was_warm {
+        audience.granted(&applied.skipped);
+    }
+    Ok(applied)
 }
 
 /// Every grant that the ledgers of this user know of.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringfence_egress::Ask;
 
+use crate::grants::{Audience, Nobody};
 use crate::{Error, Plan, Receipt, State};
 
 #[cfg(target_os = "linux")]
@@ -33,12 +34,31 @@ impl Run {
     /// # Errors
     ///
     /// As [`Run::start`].
-    #[cfg(any(target_os = "linux", windows))]
     pub fn start_asking(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+        Self::start_before(plan, state, ask, &Nobody)
+    }
+
+    /// As [`Run::start_asking`], before somebody who hears of a first use of the workspace. Only Windows has anything to tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`Run::start`].
+    #[cfg(any(target_os = "linux", windows))]
+    pub fn start_before(
+        plan: &Plan,
+        state: &State,
+        ask: Option<Arc<dyn Ask>>,
+        #[cfg_attr(not(windows), expect(unused_variables, reason = "nothing has to be granted here"))]
+        audience: &dyn Audience,
+    ) -> Result<Self, Error> {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal);
         }
-        SystemRun::start(plan, state, ask).map(|run| Self { run })
+        #[cfg(windows)]
+        let run = SystemRun::start(plan, state, ask, audience)?;
+        #[cfg(not(windows))]
+        let run = SystemRun::start(plan, state, ask)?;
+        Ok(Self { run })
     }
 
     /// Not on this system yet.
@@ -47,7 +67,7 @@ impl Run {
     ///
     /// Always.
     #[cfg(not(any(target_os = "linux", windows)))]
-    pub fn start_asking(_: &Plan, _: &State, _: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+    pub fn start_before(_: &Plan, _: &State, _: Option<Arc<dyn Ask>>, _: &dyn Audience) -> Result<Self, Error> {
         Err(Error::Unsupported {
             what: "running a command".into(),
             advice: "this system cannot enforce a plan yet".into(),

@@ -9,6 +9,7 @@ use ringfence::{Exit, Facts, Invocation, MechanismChoice, Plan, Receipt, State};
 
 use crate::cli::{self, Boundary, Mechanism, Start, Target};
 use crate::failure::Failure;
+use crate::first_use::FirstUse;
 use crate::page::{WARNING, plain};
 use crate::request;
 
@@ -22,7 +23,10 @@ pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     }
     let plan = resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
     let ask = if arguments.start.ask { asking(&plan)? } else { None };
-    let receipt = ringfence::Run::start_asking(&plan, &state, ask)?.wait()?;
+    let first_use = FirstUse::new(arguments.quiet || arguments.json);
+    let started = ringfence::Run::start_before(&plan, &state, ask, &first_use);
+    first_use.finish();
+    let receipt = started?.wait()?;
     if arguments.json {
         print_receipt(&receipt)?;
     } else if !arguments.quiet {

@@ -1,23 +1,19 @@
 //! Supervises one run on Windows.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
 use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringfence_egress::Ask;
 use ringfence_policy::RuleId;
 use windows_sys::Win32::Storage::FileSystem::FILE_ATTRIBUTE_REPARSE_POINT;
 
-use super::grants::{Control, Grants};
 use super::helper;
 use super::sandbox::Sandbox;
-use super::storage::Directory;
 use super::sys::console::{Asked, Controls};
 use super::sys::disk::NtDisk;
 use super::sys::event::wait_any;
@@ -30,6 +26,7 @@ use super::terminal::PseudoTerminal;
 use super::{environment_block, wide::Wide};
 use crate::egress::{Egress, Sockets};
 use crate::facts::windows::ObjectId;
+use crate::grants::{Audience, apply_on};
 use crate::plan::windows::{PrivateDirectory, PrivatePurpose, WindowsPlan};
 use crate::plan::{Command, Plan};
 use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
@@ -70,7 +67,12 @@ enum Streams {
 }
 
 impl WindowsRun {
-    pub(crate) fn start(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        plan: &Plan,
+        state: &State,
+        ask: Option<Arc<dyn Ask>>,
+        audience: &dyn Audience,
+    ) -> Result<Self, Error> {
         let windows = plan.system.windows()?;
         // A run that cannot be recorded is not started.
         let log = Log::open(state)?.writer()?;
@@ -82,7 +84,7 @@ impl WindowsRun {
         check_token(plan, &sandbox)?;
         // A token that is not restricted, as the operator accepted, needs no entry on disk.
         if sandbox.token_differences.is_empty() {
-            grant(windows, state)?;
+            apply_on(&NtDisk, state, &windows.grants, audience)?;
         }
         let temporary = windows.private.iter().filter_map(|wanted| prepare(wanted).transpose());
         let temporary = temporary.collect::<Result<Vec<_>, _>>()?;
@@ -207,17 +209,6 @@ impl Streams {
             Self::Terminal(terminal) => terminal.close(until),
         }
     }
-}
-
-/// Makes sure that the write roots are granted to the workspace's SID. On a warm start nothing is written.
-fn grant(plan: &WindowsPlan, state: &State) -> Result<(), Error> {
-    if plan.grants.is_empty() {
-        return Ok(());
-    }
-    let storage = Directory::open(state)?;
-    let never = HashSet::new();
-    let control = Control { progress: &|_| {}, interrupted: &AtomicBool::new(false) };
-    Grants::new(&NtDisk, &storage).apply(&plan.grants, &never, &control).map(drop)
 }
 
 /// The environment block of the command; where the proxy listens is known only now.

@@ -1,15 +1,16 @@
 //! What is counted: how many calls a cold and a warm start cost.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::endless::Endless;
 use super::host::Counts;
 use super::schedules::quietly;
 use crate::State;
-use crate::grants::{Which, revoke_on};
+use crate::grants::{Audience, Which, apply_on, revoke_on};
 use crate::windows::cases;
 use crate::windows::grants::{Applied, Control, Grants, Progress};
+use crate::windows::ledger::Skipped;
 use crate::windows::storage::{Directory, Storage};
 
 struct Bench {
@@ -101,12 +102,31 @@ fn progress_is_told_and_an_interruption_is_gone_on_from() {
 /// What a first use of a large workspace costs, where the disk costs nothing: `RINGFENCE_TREE=1000000 cargo test --release`.
 #[test]
 fn a_large_tree_is_granted_and_taken_back() {
+    #[derive(Default)]
+    struct Told {
+        progress: AtomicU64,
+        granted: AtomicU64,
+    }
+    impl Audience for Told {
+        fn progress(&self, progress: Progress) {
+            self.progress.fetch_max(progress.done, Ordering::Relaxed);
+        }
+        fn granted(&self, skipped: &[Skipped]) {
+            assert_eq!(skipped, []);
+            self.granted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
     let nodes: u64 = cases("RINGFENCE_TREE", 3_000);
     let bench = Bench::new(nodes);
+    let told = Told::default();
     let started = std::time::Instant::now();
-    let (applied, counts) = bench.apply();
+    let applied = apply_on(&bench.disk, &bench.state, &[bench.disk.plan()], &told).unwrap();
+    let counts = bench.disk.counts();
     println!("{nodes} objects granted in {:?}: {counts:?}", started.elapsed());
     assert_eq!((applied.edited, counts.sets), (nodes, nodes));
+    assert!(apply_on(&bench.disk, &bench.state, &[bench.disk.plan()], &told).unwrap().was_warm);
+    let _ = bench.disk.counts();
+    assert_eq!((told.progress.into_inner(), told.granted.into_inner()), (nodes, 1), "a warm start says nothing");
     let started = std::time::Instant::now();
     let revoke = |which| revoke_on(&bench.disk, &bench.state, &which, &quietly());
     assert_eq!(revoke(Which::At(r"C:\elsewhere".into())).unwrap(), []);
