@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// A directory of the user's own, mode 0700, that every plan hides from the command.
+/// A directory of the user's own that no command can write: mode 0700, and hidden by every plan; on Windows with a DACL that
+/// names nobody but the user, administrators and the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     directory: PathBuf,
@@ -92,7 +93,21 @@ fn create_private(directory: &Path) -> std::io::Result<()> {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
+fn create_private(directory: &Path) -> std::io::Result<()> {
+    use crate::windows::{private, sys};
+    if let Some(parent) = directory.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let user = sys::token::SystemToken::of_process()?.user()?;
+    let descriptor = private::descriptor(&user).map_err(std::io::Error::other)?;
+    match sys::files::create_directory(directory, &descriptor) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
 fn create_private(directory: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(directory)
 }
@@ -115,7 +130,19 @@ fn check_private(directory: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
+fn check_private(directory: &Path) -> Result<(), Error> {
+    use crate::windows::{private, sys};
+    let failed = |source| Error::State { path: directory.to_owned(), source };
+    let user = sys::token::SystemToken::of_process().and_then(|token| token.user()).map_err(failed)?;
+    let descriptor = sys::files::descriptor(directory).map_err(failed)?;
+    match private::problem(&descriptor, &user) {
+        None => Ok(()),
+        Some(reason) => Err(Error::StateUntrusted { path: directory.to_owned(), reason }),
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
 fn check_private(_: &Path) -> Result<(), Error> {
     Ok(())
 }

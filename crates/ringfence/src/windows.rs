@@ -12,6 +12,8 @@ mod helper;
 pub(crate) mod host;
 pub mod ledger;
 pub mod path;
+#[cfg_attr(not(windows), allow(dead_code, reason = "judged everywhere in tests, asked on Windows only"))]
+pub(crate) mod private;
 #[cfg(windows)]
 pub(crate) mod run;
 #[cfg(windows)]

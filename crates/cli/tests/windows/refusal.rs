@@ -56,6 +56,28 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(listed.as_array().map(Vec::is_empty), Some(!ground.enforces), "{listed}");
             Ok(())
         }),
+        trial(ground, "refusal::the_program_asks_for_no_more_rights_than_its_caller_has", |ground| {
+            let program = std::fs::read(ground.program())?;
+            let holds = |text: &str| program.windows(text.len()).any(|bytes| bytes == text.as_bytes());
+            assert!(holds("asInvoker") && holds("longPathAware"), "the manifest is missing");
+            assert!(!holds("requireAdministrator") && !holds("highestAvailable"));
+            Ok(())
+        }),
+        trial(ground, "refusal::a_state_directory_that_others_can_write_is_not_trusted", |ground| {
+            let open = ground.outside().join("open-state");
+            std::fs::create_dir(&open)?;
+            let granted =
+                std::process::Command::new("icacls").arg(&open).args(["/grant", "*S-1-1-0:(OI)(CI)F"]).output()?;
+            assert!(granted.status.success());
+            let mut command = ground.run(&[], &actor(&["exit", "0"]));
+            command.env("RINGFENCE_STATE_DIR", &open);
+            let output = finish(command);
+            assert_eq!(status(&output), 125, "{}", stderr(&output));
+            assert!(stderr(&output).contains("error[state-untrusted]"), "{}", stderr(&output));
+            Ok(())
+        })
+        // Wine 8 has no icacls, and keeps nothing but mode bits.
+        .with_ignored_flag(!enforces),
         trial(ground, "refusal::a_command_that_is_not_there", |ground| {
             let output = finish(ground.run(&[], &["no-such-command".into()]));
             assert_eq!(status(&output), 127, "{}", stderr(&output));
