@@ -139,15 +139,23 @@ pub(crate) fn the_command_keeps_the_callers_limit_of_descriptors(_: &World, plac
     let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line)?;
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id()))?;
+    // There is something that the command could have got; it may have started before the supervisor took it.
+    let start = Instant::now();
+    while soft_limit(child.id())? <= 200 {
+        assert!(start.elapsed() < PROMPT, "the supervisor has not raised its limit");
+        std::thread::yield_now();
+    }
     drop(child.stdin.take());
     child.wait()?;
     assert_eq!(line, "200\n");
-    // There is something that the command could have got.
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let soft: u64 = files.split_whitespace().nth(3).unwrap().parse()?;
-    assert!(soft > 200, "{files}");
     DONE
+}
+
+/// How many files a process may open (proc_pid_limits(5)).
+fn soft_limit(process: u32) -> std::io::Result<u64> {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits"))?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    Ok(files.split_whitespace().next().unwrap().parse().unwrap())
 }
 
 pub(crate) fn killing_the_supervisor_ends_the_connections(world: &World, place: &Place, _: &Ground) -> Outcome {
