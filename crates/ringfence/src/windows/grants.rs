@@ -6,6 +6,9 @@
 mod entries;
 mod grant;
 mod open;
+#[cfg(windows)]
+#[cfg(test)]
+mod real_disk;
 mod revoke;
 mod walk;
 
