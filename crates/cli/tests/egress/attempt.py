@@ -422,6 +422,13 @@ def unix(path, kind="stream"):
     return exchange(sock)
 
 
+def write(path):
+    """Adds a comment to a file of the system's name resolution."""
+    with open(path, "a") as file:
+        file.write(f"# {token}\n")
+    return "reached"
+
+
 def namespace(path):
     """Joins the network namespace of another process (setns(2))."""
     file = os.open(path, os.O_RDONLY)

@@ -8,7 +8,7 @@ use crate::receipt::{blocked, printed};
 use crate::support::{Ground, Place, accounts, expect_status, show, skip, stdout};
 use crate::web::{PLAIN, TLS, Web, web};
 use crate::world::World;
-use crate::{DONE, Outcome, installed};
+use crate::{DONE, LANDLOCK, Outcome, installed, landlock_limits_tcp};
 
 /// A program and how it fetches a page, as a line of shell. {host}, {port}, {ca} and {java} stand for what differs.
 struct Client {
@@ -114,6 +114,34 @@ const WITHOUT_PROXY: &str = "unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy h
 
 pub(crate) fn curl_reaches_the_allowlist_only(_: &World, place: &Place, ground: &Ground) -> Outcome {
     reach(place, ground, CURL, "hello from the web")
+}
+
+/// Without a namespace only what uses the proxy gets anywhere.
+pub(crate) fn curl_under_landlock_needs_the_proxy(_: &World, place: &Place, ground: &Ground) -> Outcome {
+    let web = match web(ground.path()) {
+        Ok(web) => web,
+        Err(reason) => return skip(reason),
+    };
+    if !installed("curl") || !landlock_limits_tcp(place) {
+        return skip("curl is not installed, or this kernel's Landlock does not limit TCP connections");
+    }
+    let run = |script: &str| {
+        let mut run = place.ringfence(["run", "--json", "--allow", &format!("allowed.test:{TLS}")]);
+        run.args(LANDLOCK).args(["--", "sh", "-c", script]).output()
+    };
+    let script = |host: &str| line(&CURL[0], web, host, TLS);
+    let allowed = run(&script("allowed.test"))?;
+    assert!(stdout(&allowed).contains("hello from the web"), "{}", show(&allowed));
+    let refused = run(&script("other.test"))?;
+    assert_eq!(stdout(&refused), "", "{}", show(&refused));
+    assert!(blocked(&printed(&refused)).contains(&format!("host-not-allowed other.test:{TLS}")), "{}", show(&refused));
+    for host in ["allowed.test", "other.test"] {
+        let direct = format!("{WITHOUT_PROXY}{} --resolve {host}:{TLS}:93.184.216.10", script(host));
+        assert_eq!(stdout(&run(&direct)?), "", "{direct}");
+        let outside = place.command("sh").args(["-c", &direct]).output()?;
+        assert!(stdout(&outside).contains("hello from the web"), "{}", show(&outside));
+    }
+    DONE
 }
 
 pub(crate) fn python_reaches_the_allowlist_only(_: &World, place: &Place, ground: &Ground) -> Outcome {

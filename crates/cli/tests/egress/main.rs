@@ -109,6 +109,7 @@ fn main() -> ExitCode {
         ("many_blocked_hosts_are_counted", receipt::many_blocked_hosts_are_counted),
         ("a_host_name_cannot_write_on_the_terminal", receipt::a_host_name_cannot_write_on_the_terminal),
         ("curl_reaches_the_allowlist_only", clients::curl_reaches_the_allowlist_only),
+        ("curl_under_landlock_needs_the_proxy", clients::curl_under_landlock_needs_the_proxy),
         ("python_reaches_the_allowlist_only", clients::python_reaches_the_allowlist_only),
         ("node_reaches_the_allowlist_only", clients::node_reaches_the_allowlist_only),
         ("openssl_reaches_the_allowlist_only", clients::openssl_reaches_the_allowlist_only),
