@@ -15,6 +15,8 @@ pub mod path;
 #[cfg_attr(not(windows), allow(dead_code, reason = "judged everywhere in tests, asked on Windows only"))]
 pub(crate) mod private;
 #[cfg(windows)]
+mod quarantine;
+#[cfg(windows)]
 pub(crate) mod run;
 #[cfg(windows)]
 mod sandbox;

@@ -12,7 +12,7 @@ use super::ground::{Ground, trial};
 const ROUNDS: usize = 15;
 
 pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
-    vec![trial(ground, "cost::a_run_beside_the_bare_command", |ground| {
+    vec![trial(ground, "a_run_beside_the_bare_command", |ground| {
         // What the self-check measures once per boot is no part of what a run costs.
         let line = ["cmd", "/c", "exit 0"].map(Into::into);
         let quiet = |mut command: std::process::Command| {

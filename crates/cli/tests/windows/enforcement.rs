@@ -17,7 +17,7 @@ const DELETE: u32 = 0x0001_0000;
 pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
     let enforces = ground.enforces;
     let tests = vec![
-        trial(ground, "enforcement::writes_stay_inside", |ground| {
+        trial(ground, "writes_stay_inside", |ground| {
             let outside = ground.outside().join("made");
             denied(ground, &["write", text(&outside)]);
             assert!(!outside.exists());
@@ -30,7 +30,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             allowed(ground, &["read", text(&existing)]);
             Ok(())
         }),
-        trial(ground, "enforcement::descriptors_and_owners_stay_as_they_are", |ground| {
+        trial(ground, "descriptors_and_owners_stay_as_they_are", |ground| {
             let existing = file(&ground.outside().join("descriptor"), "x");
             for right in [WRITE_DAC, WRITE_OWNER, DELETE] {
                 denied(ground, &["open-for", text(&existing), &right.to_string()]);
@@ -43,7 +43,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         }),
         // user-pains A7, row 78: what Everyone may write is no way out of the narrow token.
-        trial(ground, "enforcement::what_everyone_may_write_stays_closed", |ground| {
+        trial(ground, "what_everyone_may_write_stays_closed", |ground| {
             let shared = ground.outside().join("everyone");
             std::fs::create_dir(&shared)?;
             icacls(&shared, &["/grant", "*S-1-1-0:(OI)(CI)F"]);
@@ -51,7 +51,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         }),
         // Row 81: a junction in the workspace leads nowhere.
-        trial(ground, "enforcement::a_junction_leads_nowhere", |ground| {
+        trial(ground, "a_junction_leads_nowhere", |ground| {
             let junction = ground.workspace().join("junction");
             let outside = ground.outside();
             let line = ["/d", "/c", "mklink", "/J", text(&junction), text(&outside)];
@@ -62,7 +62,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         }),
         // A hard link to a file outside is that file.
-        trial(ground, "enforcement::a_hard_link_is_no_way_out", |ground| {
+        trial(ground, "a_hard_link_is_no_way_out", |ground| {
             let victim = file(&ground.outside().join("linked"), "before");
             let link = ground.workspace().join("linked");
             let made = finish(ground.run(&[], &actor(&["link", text(&victim), text(&link)])));
@@ -72,7 +72,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(std::fs::read_to_string(&victim)?, "before");
             Ok(())
         }),
-        trial(ground, "enforcement::what_git_executes_stays_as_it_is", |ground| {
+        trial(ground, "what_git_executes_stays_as_it_is", |ground| {
             let git = ground.workspace().join(".git");
             std::fs::create_dir_all(git.join("hooks"))?;
             file(&git.join("HEAD"), "ref: refs/heads/main\n");
@@ -86,7 +86,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         }),
         // Rows 17551 and 18: the roots of another workspace, and the temporary directory of another run.
-        trial(ground, "enforcement::a_workspace_is_closed_to_the_runs_of_another", |ground| {
+        trial(ground, "a_workspace_is_closed_to_the_runs_of_another", |ground| {
             let other = ground.outside().join("other");
             std::fs::create_dir(&other)?;
             let mut command = ground.run(&[], &actor(&["write", text(&other.join("made"))]));
@@ -96,7 +96,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         }),
         // Design §5: a revoke leaves descriptors as they were, byte for byte.
-        trial(ground, "enforcement::a_revoked_workspace_has_the_descriptors_that_it_had", |ground| {
+        trial(ground, "a_revoked_workspace_has_the_descriptors_that_it_had", |ground| {
             let fresh = ground.outside().join("fresh");
             std::fs::create_dir_all(fresh.join(".git").join("hooks"))?;
             file(&fresh.join(".git").join("HEAD"), "ref: refs/heads/main\n");
@@ -113,7 +113,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(saved_descriptors(&fresh), before);
             Ok(())
         }),
-        trial(ground, "enforcement::shells_start", |ground| {
+        trial(ground, "shells_start", |ground| {
             for line in [
                 &["cmd", "/d", "/c", "exit 3"] as &[&str],
                 &["powershell", "-NoProfile", "-NonInteractive", "-Command", "exit 3"],

@@ -17,7 +17,7 @@ const CONTROL_C_EXIT: u32 = 0xC000_013A;
 
 pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
     vec![
-        trial(ground, "process::exit_codes_are_the_commands_own", |ground| {
+        trial(ground, "exit_codes_are_the_commands_own", |ground| {
             for code in [0, 1, 42, 255, 256, 0xC000_0005, u32::MAX] {
                 let output = ground.act(&[], &["exit", &code.to_string()]);
                 assert_eq!(status(&output), code, "{}", stderr(&output));
@@ -26,12 +26,12 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             }
             Ok(())
         }),
-        trial(ground, "process::a_crash_ends_with_its_status", |ground| {
+        trial(ground, "a_crash_ends_with_its_status", |ground| {
             let status = status(&ground.act(&[], &["abort"]));
             assert!(status >= 0xC000_0000, "{status:#x}");
             Ok(())
         }),
-        trial(ground, "process::arguments_arrive_as_they_were_given", |ground| {
+        trial(ground, "arguments_arrive_as_they_were_given", |ground| {
             let hostile = hostile_arguments();
             assert!(hostile.len() >= 500);
             for some in hostile.chunks(50) {
@@ -49,7 +49,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             }
             Ok(())
         }),
-        trial(ground, "process::batch_files_get_arguments_or_are_refused", |ground| {
+        trial(ground, "batch_files_get_arguments_or_are_refused", |ground| {
             let script = file(&ground.workspace().join("say.cmd"), "@echo [%1]\r\n");
             let with = |argument: &str| finish(ground.run(&[], &[script.clone().into_os_string(), argument.into()]));
             let output = with("a & b");
@@ -60,7 +60,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(!witness.exists());
             Ok(())
         }),
-        trial(ground, "process::the_environment_is_what_the_policy_passes_and_sets", |ground| {
+        trial(ground, "the_environment_is_what_the_policy_passes_and_sets", |ground| {
             let mut command = ground.run(&["--set", "GIVEN=a b", "--pass", "PASSED"], &actor(&["environment"]));
             command.env("PASSED", "yes").env("SECRET_TOKEN", "no");
             let printed = stdout(&finish(command));
@@ -69,12 +69,12 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(!printed.contains("SECRET_TOKEN"), "{printed}");
             Ok(())
         }),
-        trial(ground, "process::the_command_starts_where_the_caller_is", |ground| {
+        trial(ground, "the_command_starts_where_the_caller_is", |ground| {
             let printed = stdout(&ground.act(&[], &["directory"]));
             assert_eq!(printed.trim().to_lowercase(), ground.workspace().display().to_string().to_lowercase());
             Ok(())
         }),
-        trial(ground, "process::the_temporary_directory_is_writable_and_goes", |ground| {
+        trial(ground, "the_temporary_directory_is_writable_and_goes", |ground| {
             let output = ground.act(&[], &["temporary"]);
             assert_eq!(status(&output), 0, "{}", stderr(&output));
             let printed = stdout(&ground.act(&[], &["environment"]));
@@ -82,7 +82,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(!std::path::Path::new(temporary).exists(), "{temporary} is still there");
             Ok(())
         }),
-        trial(ground, "process::input_and_both_outputs_arrive", |ground| {
+        trial(ground, "input_and_both_outputs_arrive", |ground| {
             let mut command = ground.run(&[], &actor(&["echo"]));
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn()?;
@@ -96,21 +96,21 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(stderr(&output).contains("to the other side"), "{}", stderr(&output));
             Ok(())
         }),
-        trial(ground, "process::a_grandchild_that_holds_the_pipes_cannot_hold_up_the_end", |ground| {
+        trial(ground, "a_grandchild_that_holds_the_pipes_cannot_hold_up_the_end", |ground| {
             let held = ground.workspace().join("held-1");
             let output = ground.act(&[], &["leave", held.to_str().unwrap()]);
             assert_eq!(status(&output), 0, "{}", stderr(&output));
             assert!(held.exists() && !is_held(&held), "what the command left is still there");
             Ok(())
         }),
-        trial(ground, "process::a_timeout_ends_the_whole_tree", |ground| {
+        trial(ground, "a_timeout_ends_the_whole_tree", |ground| {
             let held = ground.workspace().join("held-2");
             let output = ground.act(&["--timeout", "3s"], &["leave-and-wait", held.to_str().unwrap()]);
             assert_eq!(status(&output), 124, "{}", stderr(&output));
             assert!(held.exists() && !is_held(&held), "the tree outlived its time");
             Ok(())
         }),
-        trial(ground, "process::the_end_of_the_supervisor_is_the_end_of_the_tree", |ground| {
+        trial(ground, "the_end_of_the_supervisor_is_the_end_of_the_tree", |ground| {
             let held = ground.workspace().join("held-3");
             let mut command = ground.run(&[], &actor(&["leave-and-wait", held.to_str().unwrap()]));
             command.stdout(Stdio::piped()).stderr(Stdio::null());
@@ -124,7 +124,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(!is_held(&held), "the tree outlived its supervisor");
             Ok(())
         }),
-        trial(ground, "process::ctrl_c_reaches_the_command_and_the_receipt_is_written", |ground| {
+        trial(ground, "ctrl_c_reaches_the_command_and_the_receipt_is_written", |ground| {
             const CREATE_NEW_CONSOLE: u32 = 0x10;
             let receipts = ground.receipts().len();
             let mut command = ground.run(&[], &actor(&["wait"]));
@@ -143,7 +143,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(ground.receipts().len(), receipts + 1);
             Ok(())
         }),
-        trial(ground, "process::the_number_of_processes_is_limited", |ground| {
+        trial(ground, "the_number_of_processes_is_limited", |ground| {
             let started = |flags: &[&str]| -> u32 {
                 let output = ground.act(flags, &["many", "8"]);
                 stdout(&output).trim().parse().unwrap_or_else(|_| panic!("{}", stderr(&output)))
@@ -154,7 +154,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(limited < 4 || !ground.enforces, "{limited} children were started");
             Ok(())
         }),
-        trial(ground, "process::memory_is_limited", |ground| {
+        trial(ground, "memory_is_limited", |ground| {
             assert_eq!(status(&ground.act(&[], &["allocate", "256"])), 0, "the control");
             let limited = ground.act(&["--memory", "64MiB"], &["allocate", "256"]);
             // Wine 8 accepts the limit and does not enforce it.
@@ -163,12 +163,12 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             }
             Ok(())
         }),
-        trial(ground, "process::nothing_leaves_the_job", |ground| {
+        trial(ground, "nothing_leaves_the_job", |ground| {
             let output = ground.act(&[], &["breakaway"]);
             assert_eq!(status(&output), DENIED.cast_unsigned(), "{}", stderr(&output));
             Ok(())
         }),
-        trial(ground, "process::many_runs_at_once", |ground| {
+        trial(ground, "many_runs_at_once", |ground| {
             const RUNS: u32 = 20;
             let before = ground.receipts().len();
             let children: Vec<_> = (0..RUNS)
@@ -184,7 +184,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(ground.receipts().len(), before + RUNS as usize);
             Ok(())
         }),
-        trial(ground, "process::the_chain_of_receipts_is_whole", |ground| {
+        trial(ground, "the_chain_of_receipts_is_whole", |ground| {
             ground.act(&[], &["exit", "0"]);
             let verify = || {
                 let mut command = ground.ringfence();
@@ -195,7 +195,23 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(status(&output), 0, "{}{}", stdout(&output), stderr(&output));
             Ok(())
         }),
-        trial(ground, "process::a_terminal_works_or_is_refused", |ground| {
+        // user-pains A7, row 85: a protected name that does not exist can carry no entry.
+        trial(ground, "protected_names_that_appear_are_moved_away", |ground| {
+            let hooks = ground.workspace().join(".git").join("hooks");
+            let line = ["cmd", "/d", "/c", r"mkdir .git\hooks"].map(Into::into);
+            let output = finish(ground.run(&[], &line));
+            assert_eq!(status(&output), 0, "{}", stderr(&output));
+            assert!(!hooks.exists(), "the hooks are still there");
+            let receipts = ground.receipts();
+            let moved = receipts.last().unwrap()["quarantined"].as_array().ok_or("no list")?.clone();
+            assert_eq!(moved.len(), 1, "{moved:?}");
+            assert!(std::path::Path::new(moved[0]["moved_to"].as_str().unwrap_or_default()).is_dir(), "{moved:?}");
+            // The repository that the run made stays.
+            assert!(ground.workspace().join(".git").is_dir());
+            std::fs::remove_dir(ground.workspace().join(".git"))?;
+            Ok(())
+        }),
+        trial(ground, "a_terminal_works_or_is_refused", |ground| {
             let output = ground.act(&["--tty"], &["exit", "5"]);
             // Wine 8 makes no pseudo-consoles of plain pipes.
             match ground.enforces {
@@ -209,7 +225,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             }
             Ok(())
         }),
-        trial(ground, "process::a_run_without_a_limit_is_not_ended", |ground| {
+        trial(ground, "a_run_without_a_limit_is_not_ended", |ground| {
             let mut command = ground.run(&[], &actor(&["wait"]));
             command.stdout(Stdio::piped()).stderr(Stdio::null());
             let mut supervisor = command.spawn()?;

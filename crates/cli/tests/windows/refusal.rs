@@ -10,7 +10,7 @@ use super::ground::{Ground, finish, status, stderr, trial};
 pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
     let enforces = ground.enforces;
     vec![
-        trial(ground, "refusal::where_nothing_is_enforced_nothing_runs", |ground| {
+        trial(ground, "where_nothing_is_enforced_nothing_runs", |ground| {
             let receipts = ground.receipts().len();
             let witness = ground.workspace().join("it-ran");
             let line = actor(&["write", witness.to_str().unwrap()]);
@@ -27,7 +27,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             Ok(())
         })
         .with_ignored_flag(enforces),
-        trial(ground, "refusal::the_default_profile_names_what_this_tier_cannot_hold", |ground| {
+        trial(ground, "the_default_profile_names_what_this_tier_cannot_hold", |ground| {
             let mut command = ground.ringfence();
             command.args(["run", "--"]).args(actor(&["exit", "0"]));
             let output = finish(command);
@@ -35,7 +35,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert!(stderr(&output).contains("error[not-enforced]"), "{}", stderr(&output));
             Ok(())
         }),
-        trial(ground, "refusal::what_was_accepted_is_shown_as_degraded_in_the_receipt", |ground| {
+        trial(ground, "what_was_accepted_is_shown_as_degraded_in_the_receipt", |ground| {
             let output = ground.act(&[], &["exit", "0"]);
             assert_eq!(status(&output), 0, "{}", stderr(&output));
             let receipts = ground.receipts();
@@ -46,7 +46,7 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(write["accepted"], !ground.enforces, "{write}");
             Ok(())
         }),
-        trial(ground, "refusal::where_nothing_is_enforced_nothing_is_granted", |ground| {
+        trial(ground, "where_nothing_is_enforced_nothing_is_granted", |ground| {
             ground.act(&[], &["exit", "0"]);
             let mut command = ground.ringfence();
             command.args(["grants", "list", "--json"]);
@@ -56,14 +56,14 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
             assert_eq!(listed.as_array().map(Vec::is_empty), Some(!ground.enforces), "{listed}");
             Ok(())
         }),
-        trial(ground, "refusal::the_program_asks_for_no_more_rights_than_its_caller_has", |ground| {
+        trial(ground, "the_program_asks_for_no_more_rights_than_its_caller_has", |ground| {
             let program = std::fs::read(ground.program())?;
             let holds = |text: &str| program.windows(text.len()).any(|bytes| bytes == text.as_bytes());
             assert!(holds("asInvoker") && holds("longPathAware"), "the manifest is missing");
             assert!(!holds("requireAdministrator") && !holds("highestAvailable"));
             Ok(())
         }),
-        trial(ground, "refusal::a_state_directory_that_others_can_write_is_not_trusted", |ground| {
+        trial(ground, "a_state_directory_that_others_can_write_is_not_trusted", |ground| {
             let open = ground.outside().join("open-state");
             std::fs::create_dir(&open)?;
             let granted =
@@ -78,12 +78,12 @@ pub(crate) fn trials(ground: &Arc<Ground>) -> Vec<Trial> {
         })
         // Wine 8 has no icacls, and keeps nothing but mode bits.
         .with_ignored_flag(!enforces),
-        trial(ground, "refusal::a_command_that_is_not_there", |ground| {
+        trial(ground, "a_command_that_is_not_there", |ground| {
             let output = finish(ground.run(&[], &["no-such-command".into()]));
             assert_eq!(status(&output), 127, "{}", stderr(&output));
             Ok(())
         }),
-        trial(ground, "refusal::a_program_planted_in_the_workspace_is_not_found", |ground| {
+        trial(ground, "a_program_planted_in_the_workspace_is_not_found", |ground| {
             let planted = ground.workspace().join("planted.exe");
             std::fs::copy(std::env::current_exe()?, &planted)?;
             let output = finish(ground.run(&[], &["planted".into()]));

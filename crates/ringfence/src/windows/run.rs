@@ -13,6 +13,7 @@ use ringfence_policy::RuleId;
 use windows_sys::Win32::Storage::FileSystem::FILE_ATTRIBUTE_REPARSE_POINT;
 
 use super::helper;
+use super::quarantine;
 use super::sandbox::Sandbox;
 use super::sys::console::{Asked, Controls};
 use super::sys::disk::NtDisk;
@@ -46,6 +47,7 @@ const CONTROL_C_EXIT: u32 = 0xC000_013A;
 pub(crate) struct WindowsRun {
     plan: Plan,
     plan_hash: String,
+    state: State,
     id: String,
     log: Writer,
     started: (SystemTime, Instant),
@@ -100,6 +102,7 @@ impl WindowsRun {
         Ok(Self {
             plan: plan.clone(),
             plan_hash,
+            state: state.clone(),
             id: windows.id.clone(),
             log,
             started,
@@ -129,6 +132,7 @@ impl WindowsRun {
         let usage = self.sandbox.job.usage().map_err(system("asking what the job used"))?;
         drop(self.held);
         drop(self.temporary);
+        let quarantined = quarantine::sweep(&self.plan.system.windows()?.watch, &self.id, &self.state)?;
         let mut receipt = Receipt {
             version: Receipt::VERSION,
             id: self.id,
@@ -143,7 +147,7 @@ impl WindowsRun {
             duration_ms: milliseconds(duration),
             usage: used(usage),
             network: self.egress.map(Egress::finish),
-            quarantined: Vec::new(),
+            quarantined,
             previous: String::new(),
         };
         self.log.append(&mut receipt)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use ringfence_ntsec::{Acl, RestrictFlags, Sid};
+use ringfence_ntsec::{Acl, IntegrityLevel, RestrictFlags, Sid};
 
 use super::sys::desktop::Desktop;
 use super::sys::job::{Job, JobLimits};
@@ -79,7 +79,13 @@ fn finished(plan: &TokenPlan) -> Result<(SystemToken, Vec<String>), Error> {
     let token = caller.restrict(flags.collect(), &restricting).map_err(failed("restricting the token"))?;
     let dacl = Acl::from_aces(plan.default_dacl.clone());
     token.set_default_dacl(&dacl).map_err(failed("setting the token's default DACL"))?;
-    let found = token.read().map_err(failed("reading the token back"))?;
+    let mut found = token.read().map_err(failed("reading the token back"))?;
+    // Whether LUA_TOKEN lowers the level of an administrator's token is not documented.
+    let integrity = IntegrityLevel(plan.integrity);
+    if found.integrity() > integrity {
+        token.set_integrity(integrity).map_err(failed("lowering the token's integrity level"))?;
+        found = token.read().map_err(failed("reading the token back"))?;
+    }
     let differences = plan.differences(&found);
     Ok((token, differences))
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ringfence_ntsec::{SecurityDescriptor, Sid};
 
 use super::inside::{self, EXISTING, INSIDE, MADE, OUTSIDE, UNDELETABLE};
-use super::{Observations, judge, parse_report};
+use super::{Observations, Step, judge, parse_report};
 use crate::facts::windows::{SelfCheck, Shell, ShellKind, ShellState};
 use crate::plan::windows::{ConsolePlan, DesktopPlan, JobPlan, ProcessPlan, StandardHandle, TokenPlan};
 use crate::windows::path::WindowsPath;
@@ -90,8 +90,13 @@ fn attempt(program: &Path, plans: &Plans, desktop: &DesktopPlan, user: &Sid, sta
         Ok((code, report)) => (Ok(code), report),
         Err(error) => (Err(format!("the probe could not be run: {error}")), String::new()),
     };
+    let mut steps = parse_report(&report);
+    if !scratch.deletes_by_directory {
+        // A denial would prove nothing. What was not measured counts as not covered.
+        steps.retain(|observation| observation.step != Step::DeleteChild);
+    }
     let observations = Observations {
-        steps: parse_report(&report),
+        steps,
         outside_changed: scratch.outside_changed(),
         inside_changed: scratch.inside_changed(),
         end,
@@ -138,12 +143,15 @@ pub(crate) fn try_shell(plans: &Plans, kind: ShellKind, path: WindowsPath) -> Sh
 /// What the probe aims at, removed with this value.
 struct Scratch {
     path: PathBuf,
+    /// Whether a file that denies DELETE can be deleted by FILE_DELETE_CHILD on its directory here, outside of any sandbox.
+    deletes_by_directory: bool,
 }
 
 impl Scratch {
     fn make(plans: &Plans, user: &Sid, state: &State) -> io::Result<Self> {
         let random: [u8; 8] = sys::host::random()?;
-        let scratch = Self { path: state.file(&format!("self-check-{}", crate::plan::hex(&random))) };
+        let path = state.file(&format!("self-check-{}", crate::plan::hex(&random)));
+        let mut scratch = Self { path, deletes_by_directory: false };
         // Protected, so that nothing that an ancestor passes on blurs what is measured.
         let outside = descriptor(&format!("D:P(A;OICI;FA;;;{user})"))?;
         let inside = descriptor(&format!("D:P(A;OICI;FA;;;{user})(A;OICI;0x1301bf;;;{})", plans.workspace))?;
@@ -155,17 +163,13 @@ impl Scratch {
             create_file(&directory.join(EXISTING), of_directory)?.write_all(BEFORE)?;
         }
         create_file(&scratch.path.join(OUTSIDE).join(UNDELETABLE), &undeletable)?;
-        scratch.control(&undeletable)?;
-        Ok(scratch)
-    }
-
-    /// Does what the probe will try to do outside, where nothing keeps it from it: otherwise a denial would prove nothing.
-    fn control(&self, undeletable: &SecurityDescriptor) -> io::Result<()> {
-        let outside = self.path.join(OUTSIDE);
+        // What the probe will try to do outside, done where nothing keeps it from it: otherwise a denial would prove nothing.
+        let outside = scratch.path.join(OUTSIDE);
         inside::open_for_measures(&outside.join(EXISTING))?;
         let twin = outside.join("twin");
-        create_file(&twin, undeletable)?;
-        fs::remove_file(twin)
+        drop(create_file(&twin, &undeletable)?);
+        scratch.deletes_by_directory = fs::remove_file(twin).is_ok();
+        Ok(scratch)
     }
 
     fn outside_changed(&self) -> bool {

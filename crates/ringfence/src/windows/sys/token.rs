@@ -78,6 +78,23 @@ impl SystemToken {
         })
     }
 
+    /// Sets the integrity level, which only ever may be lowered.
+    pub(crate) fn set_integrity(&self, level: IntegrityLevel) -> io::Result<()> {
+        let mut sid = Aligned::copied(&level.sid().to_bytes());
+        let label = TOKEN_MANDATORY_LABEL {
+            Label: SID_AND_ATTRIBUTES { Sid: sid.as_mut_ptr(), Attributes: GroupAttributes::INTEGRITY.bits() },
+        };
+        // SAFETY: the structure points to a whole SID that outlives the call, which copies it.
+        check(unsafe {
+            SetTokenInformation(
+                self.0.as_raw_handle(),
+                TokenIntegrityLevel,
+                (&raw const label).cast(),
+                size_of_u32::<TOKEN_MANDATORY_LABEL>(),
+            )
+        })
+    }
+
     /// The token as plain data. A privilege that has no name here is an error: nobody could judge it.
     pub(crate) fn read(&self) -> io::Result<Token> {
         let mut builder = Token::builder(self.user()?);
