@@ -181,7 +181,9 @@ impl Storage for Directory {
     }
 
     fn try_lock(&self) -> Result<Option<File>, Error> {
-        let file = File::options().append(true).create(true).open(self.path(LOCK)).map_err(self.failed(LOCK))?;
+        // Windows does not lock what is open for appending alone.
+        let file =
+            File::options().read(true).append(true).create(true).open(self.path(LOCK)).map_err(self.failed(LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
