@@ -18,8 +18,8 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the controlling terminal, and takes standard input from the command if that is a terminal: what is typed is
-    /// an answer, and a command that could read it could make a question wait for ever.
+    /// Opens the controlling terminal, and takes from the command what it could read a terminal from: what is typed is an
+    /// answer, and a command that could read it could make a question wait for ever.
     ///
     /// # Errors
     ///
@@ -30,6 +30,15 @@ impl Terminal {
         if isatty(io::stdin()) {
             let nothing = File::open("/dev/null").map_err(failed)?;
             rustix::stdio::dup2_stdin(&nothing).map_err(|errno| failed(errno.into()))?;
+        }
+        // A terminal is usually open for both ways, whatever it is meant for.
+        if isatty(io::stdout()) {
+            let output = write_only("/dev/fd/1").map_err(failed)?;
+            rustix::stdio::dup2_stdout(&output).map_err(|errno| failed(errno.into()))?;
+        }
+        if isatty(io::stderr()) {
+            let output = write_only("/dev/fd/2").map_err(failed)?;
+            rustix::stdio::dup2_stderr(&output).map_err(|errno| failed(errno.into()))?;
         }
         Ok(Self { file, patience: Limits::default().ask_time })
     }
@@ -69,6 +78,13 @@ impl Terminal {
         }
         Ok(Some(String::from_utf8_lossy(&line).into_owned()))
     }
+}
+
+/// The same terminal, without the right to read. One that belongs to another user (after su(1)) cannot be opened by its
+/// name; the controlling one always can.
+fn write_only(path: &str) -> io::Result<File> {
+    let open = |path| OpenOptions::new().write(true).open(path);
+    open(path).or_else(|_| open("/dev/tty"))
 }
 
 impl Ask for Terminal {

