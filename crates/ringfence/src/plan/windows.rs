@@ -332,7 +332,7 @@ pub(super) fn resolve(policy: &Policy, facts: &WindowsFacts, invocation: &Invoca
         version: Plan::VERSION,
         policy_hash: super::fingerprint("the policy", policy)?,
         command,
-        rules: rules::judge(policy, facts, &windows, &limits),
+        rules: rules::judge(policy, facts, &windows, &roots, &limits),
         notes: rules::notes(policy, facts, &windows),
         require: policy.enforcement.require.value,
         limits,

@@ -5,7 +5,7 @@ use ringfence_ntsec::{AccessMask, Ace, AceFlags, Acl, Sid, well_known};
 use super::token::protected;
 use super::{AceEdit, GrantPlan, GrantTarget, PrivateDirectory, PrivatePurpose};
 use crate::Error;
-use crate::facts::windows::{Reading, WindowsFacts, WindowsPlace};
+use crate::facts::windows::{Reading, SelfCheck, WindowsFacts, WindowsPlace};
 
 /// What a write root grants: to read, write, execute and delete what is in it; neither FILE_DELETE_CHILD, by which
 /// protected objects could be deleted through the directory that holds them, nor WRITE_DAC nor WRITE_OWNER.
@@ -27,8 +27,12 @@ const DENIED: AccessMask = AccessMask(
 /// with which a run could delete in it what another run, or the ledger, keeps there.
 const OWN: AccessMask = AccessMask(AccessMask::FILE_ALL_ACCESS.0 & !AccessMask::FILE_DELETE_CHILD.0);
 
-/// The edits of the write roots.
+/// The edits of the write roots; none where the token was measured not to be enforced, since they would open nothing that
+/// was closed.
 pub(super) fn plan(facts: &WindowsFacts, roots: &[&WindowsPlace]) -> Vec<GrantPlan> {
+    if matches!(facts.host.self_check, SelfCheck::Failed { .. }) {
+        return Vec::new();
+    }
     roots.iter().map(|root| grant(facts, root)).collect()
 }
 

@@ -8,17 +8,23 @@ use crate::plan::rows::{Rows, hidden, list, protected};
 use crate::plan::{Holds, Limits, PlannedRule};
 
 /// One row per rule that the policy states.
-pub(super) fn judge(policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan, limits: &Limits) -> Vec<PlannedRule> {
+pub(super) fn judge(
+    policy: &Policy,
+    facts: &WindowsFacts,
+    plan: &WindowsPlan,
+    roots: &[&WindowsPlace],
+    limits: &Limits,
+) -> Vec<PlannedRule> {
     let mut rows = Rows::new(policy);
-    filesystem(&mut rows, policy, facts, plan);
+    filesystem(&mut rows, policy, facts, plan, roots);
     network(&mut rows, policy);
     process(&mut rows, policy, plan, limits);
     rows.environment("CreateProcess");
     rows.finish()
 }
 
-fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan) {
-    let roots: Vec<_> = plan.grants.iter().map(|grant| grant.root.path.to_path_buf()).collect();
+fn filesystem(rows: &mut Rows<'_>, policy: &Policy, facts: &WindowsFacts, plan: &WindowsPlan, roots: &[&WindowsPlace]) {
+    let roots: Vec<_> = roots.iter().map(|root| root.path.to_path_buf()).collect();
     let asked = match roots.is_empty() {
         true => "nothing is written".to_owned(),
         false => format!("writes only in {}", list(roots.iter().map(|path| path.as_path()))),
