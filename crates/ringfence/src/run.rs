@@ -22,6 +22,9 @@ pub struct Run {
 impl Run {
     /// Builds the sandbox and starts the command in it.
     ///
+    /// With an allowlist of hosts this process serves the run's proxy on a thread of its own, and its soft limit of open files
+    /// is raised, as far as the hard one allows.
+    ///
     /// # Errors
     ///
     /// [`Plan::refusal`], if there is one; a step of building the sandbox that failed. Either way nothing was started.
