@@ -36,7 +36,11 @@ fn show(json: bool) -> Result<ExitCode, Failure> {
 fn take_back(arguments: &GrantsRevoke, json: bool) -> Result<ExitCode, Failure> {
     let which = match &arguments.path {
         None => Which::All,
-        Some(path) => Which::At(std::path::absolute(path).map_err(|source| Failure::CurrentDirectory { source })?),
+        Some(path) => {
+            // Ledgers have the path that the root really has; one that is gone has only the path that it is given.
+            let real = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+            Which::At(real.map_err(|source| Failure::CurrentDirectory { source })?)
+        }
     };
     let meter = Meter::on_stderr("taking back permissions");
     let never = AtomicBool::new(false);
