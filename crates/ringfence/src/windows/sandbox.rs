@@ -125,3 +125,53 @@ fn make(plan: &DesktopPlan) -> io::Result<Desktop> {
 fn failed(step: &'static str) -> impl Fn(io::Error) -> Error {
     move |source| Error::Sandbox { step: step.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::windows::RunIdentity;
+    use crate::plan::windows::containment;
+    use crate::windows::host::caller_token;
+
+    fn identity(number: u8) -> RunIdentity {
+        let id = crate::plan::hex(&[number; 16]);
+        RunIdentity { workspace: Sid::ringfence_run(&[number; 16]), run: Sid::ringfence_run(&[number + 100; 16]), id }
+    }
+
+    #[test]
+    fn a_finished_token_reads_back_as_it_was_planned() {
+        for everyone in [false, true] {
+            let (token, job, desktop) = containment(&caller_token().unwrap(), &identity(1), everyone);
+            let desktop = DesktopPlan { window_station: None, ..desktop };
+            let sandbox = Sandbox::build(&token, &job, &desktop).unwrap();
+            assert_eq!(sandbox.token_differences, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn a_token_with_other_sids_is_told_apart() {
+        let caller = caller_token().unwrap();
+        let (token, ..) = containment(&caller, &identity(1), false);
+        let (other, ..) = containment(&caller, &identity(2), false);
+        let made = SystemToken::of_process().unwrap().restrict(RestrictFlags::WRITE_RESTRICTED, &[]).unwrap();
+        assert!(!token.differences(&made.read().unwrap()).is_empty());
+        let (_, differences) = finished(&other).unwrap();
+        assert_eq!(differences, Vec::<String>::new(), "the control");
+    }
+
+    #[test]
+    fn two_sandboxes_exist_at_once_in_a_window_station_of_their_own() {
+        let caller = caller_token().unwrap();
+        let make = |number| {
+            let (token, job, desktop) = containment(&caller, &identity(number), false);
+            Sandbox::build(&token, &job, &desktop)
+        };
+        // Where the caller may make no window station, a run uses the caller's: nothing to see here then.
+        let Ok(first) = make(3) else {
+            return;
+        };
+        let second = make(4).unwrap();
+        assert!(first.desktop().has_own_station() && second.desktop().has_own_station());
+        assert_ne!(first.desktop().name(), second.desktop().name());
+    }
+}

@@ -358,3 +358,131 @@ fn check(operation: &'static str, status: NTSTATUS) -> Result<(), DiskError> {
     // Success and information; the two upper bits are those of warnings and errors.
     if status.0 < 0x8000_0000 { Ok(()) } else { Err(DiskError { operation, status }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use ringfence_ntsec::{Ace, AceFlags, SecurityDescriptor, Sid};
+
+    use super::*;
+
+    /// Opens a directory from its volume on, as the grants do.
+    fn walk(path: &std::path::Path, access: AccessMask) -> OwnedHandle {
+        let path = std::fs::canonicalize(path).unwrap();
+        let text = path.to_str().unwrap().trim_start_matches(r"\\?\").to_owned();
+        let volume = format!(r"\??\{}\", &text[..2]);
+        let look = AccessMask::FILE_READ_ATTRIBUTES | AccessMask::FILE_EXECUTE;
+        let mut handle = NtDisk.open_volume(OsStr::new(&volume), look).unwrap();
+        let names: Vec<_> = std::path::Path::new(&text)
+            .components()
+            .filter_map(|component| match component {
+                Component::Normal(name) => Some(name.to_owned()),
+                _ => None,
+            })
+            .collect();
+        for (place, name) in names.iter().enumerate() {
+            let access = if place + 1 == names.len() { access } else { look };
+            handle = NtDisk.open_child(&handle, name, access).unwrap();
+        }
+        handle
+    }
+
+    fn list_all(directory: &OwnedHandle) -> Vec<Entry> {
+        let mut all = NtDisk.list(directory, true).unwrap();
+        loop {
+            let more = NtDisk.list(directory, false).unwrap();
+            if more.is_empty() {
+                all.sort_by(|a, b| a.name.cmp(&b.name));
+                return all;
+            }
+            all.extend(more);
+        }
+    }
+
+    #[test]
+    fn a_directory_is_listed_whole_and_its_entries_open_by_name_and_by_id() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir(base.path().join("inner")).unwrap();
+        // More than one buffer holds.
+        for number in 0..1500 {
+            std::fs::write(base.path().join(format!("file-{number:04}-with-a-name-of-some-length")), "").unwrap();
+        }
+        let directory = walk(base.path(), AccessMask::FILE_READ_DATA | AccessMask::FILE_EXECUTE);
+        let entries = list_all(&directory);
+        assert_eq!(entries.len(), 1501);
+        assert_eq!(list_all(&directory).len(), 1501, "from the beginning again");
+        let nothing = AccessMask::NONE;
+        for entry in [&entries[0], &entries[1500]] {
+            let by_name = NtDisk.open_child(&directory, &entry.name, nothing).unwrap();
+            let seen = NtDisk.stat(&by_name).unwrap();
+            assert_eq!((FileId(seen.object.file), seen.is_directory), (entry.file, entry.is_directory));
+            assert_eq!((seen.links, seen.reparse), (1, None));
+            let by_id = NtDisk.open_by_id(&directory, entry.file, nothing).unwrap();
+            assert_eq!(NtDisk.stat(&by_id).unwrap().object, seen.object);
+        }
+        assert!(entries[1500].is_directory, "{:?}", entries[1500]);
+    }
+
+    #[test]
+    fn only_a_single_name_is_looked_up() {
+        let base = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(base.path().join("a").join("b")).unwrap();
+        let directory = walk(base.path(), AccessMask::FILE_EXECUTE);
+        for name in ["", ".", "..", r"a\b", "a/b", "a:stream", "a\0"] {
+            let error = NtDisk.open_child(&directory, OsStr::new(name), AccessMask::NONE).unwrap_err();
+            assert_eq!(error.status, NtStatus::OBJECT_NAME_INVALID, "{name:?}");
+        }
+        assert!(NtDisk.open_child(&directory, OsStr::new("A"), AccessMask::NONE).is_ok(), "case does not count");
+        let missing = NtDisk.open_child(&directory, OsStr::new("missing"), AccessMask::NONE).unwrap_err();
+        assert!(missing.status.is_gone(), "{missing}");
+    }
+
+    #[test]
+    fn every_name_of_a_file_has_its_directory() {
+        let base = tempfile::tempdir().unwrap();
+        let (one, other) = (base.path().join("one"), base.path().join("other"));
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(&one, "").unwrap();
+        std::fs::hard_link(&one, other.join("two")).unwrap();
+        let file = walk(&one, AccessMask::NONE);
+        let mut expected =
+            [base.path(), &other].map(|path| FileId(NtDisk.stat(&walk(path, AccessMask::NONE)).unwrap().object.file));
+        let mut found = NtDisk.parents(&file).unwrap();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        assert_eq!(NtDisk.stat(&file).unwrap().links, 2);
+    }
+
+    #[test]
+    fn a_dacl_is_set_on_one_object_and_put_back_byte_for_byte() {
+        let base = tempfile::tempdir().unwrap();
+        let inner = base.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let rights = AccessMask::READ_CONTROL | AccessMask::WRITE_DAC;
+        let (directory, below) = (walk(base.path(), rights), walk(&inner, rights));
+        let (before, before_below) = (NtDisk.security(&directory).unwrap(), NtDisk.security(&below).unwrap());
+        let with_dacl_only = |bytes: &[u8], change: &dyn Fn(&mut SecurityDescriptor)| {
+            let mut descriptor = SecurityDescriptor::from_bytes(bytes).unwrap();
+            change(&mut descriptor);
+            (descriptor.owner, descriptor.group) = (None, None);
+            if descriptor.control.contains(ringfence_ntsec::Control::DACL_AUTO_INHERITED) {
+                descriptor.control |= ringfence_ntsec::Control::DACL_AUTO_INHERIT_REQUIRED;
+            }
+            descriptor.to_bytes().unwrap()
+        };
+        let sid = Sid::ringfence_run(&[7; 16]);
+        let changed = with_dacl_only(&before, &|descriptor| {
+            let entry = Ace::allow(sid, AccessMask::FILE_ALL_ACCESS, AceFlags::INHERIT_ALL);
+            descriptor.dacl.acl_mut().insert(entry).unwrap();
+        });
+        NtDisk.set_dacl(&directory, &changed).unwrap();
+        let found = SecurityDescriptor::from_bytes(&NtDisk.security(&directory).unwrap()).unwrap();
+        assert!(found.has_ringfence_residue(), "the control: it was set");
+        assert_eq!(NtDisk.security(&below).unwrap(), before_below, "it was propagated");
+        NtDisk.set_dacl(&directory, &with_dacl_only(&before, &|_| {})).unwrap();
+        let after = SecurityDescriptor::from_bytes(&NtDisk.security(&directory).unwrap()).unwrap();
+        assert!(after.same_bytes(&SecurityDescriptor::from_bytes(&before).unwrap()).unwrap());
+    }
+}
