@@ -18,6 +18,7 @@ mod roots;
 mod rules;
 mod token;
 
+pub(crate) use grants::CHANGES;
 pub use roots::RootProblem;
 pub use token::CallerProblem;
 

@@ -2,6 +2,8 @@
 
 use ringfence_ntsec::{AccessMask, AclState, SecurityDescriptor, Sid, well_known};
 
+use crate::plan::windows::CHANGES;
+
 /// The descriptor of a directory that is made for the user alone, and for those who can reach everything anyway.
 pub(crate) fn descriptor(user: &Sid) -> Result<SecurityDescriptor, ringfence_ntsec::Error> {
     // Protected: on a drive of data, what is inherited usually lets every user write.
@@ -35,19 +37,8 @@ pub(crate) fn problem(descriptor: &SecurityDescriptor, user: &Sid) -> Option<Str
 const TRUSTED: [Sid; 4] =
     [well_known::LOCAL_SYSTEM, well_known::ADMINISTRATORS, well_known::CREATOR_OWNER, well_known::OWNER_RIGHTS];
 
-/// Rights that change a directory, what is in it, or who may.
-const WRITES: AccessMask = AccessMask(
-    AccessMask::FILE_WRITE_DATA.0
-        | AccessMask::FILE_APPEND_DATA.0
-        | AccessMask::FILE_WRITE_EA.0
-        | AccessMask::FILE_WRITE_ATTRIBUTES.0
-        | AccessMask::FILE_DELETE_CHILD.0
-        | AccessMask::DELETE.0
-        | AccessMask::WRITE_DAC.0
-        | AccessMask::WRITE_OWNER.0
-        | AccessMask::GENERIC_WRITE.0
-        | AccessMask::GENERIC_ALL.0,
-);
+/// Rights that change a directory, what is in it, or who may, also as an entry that was not mapped to files says them.
+const WRITES: AccessMask = AccessMask(CHANGES.0 | AccessMask::GENERIC_WRITE.0 | AccessMask::GENERIC_ALL.0);
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,8 @@ use crate::facts::windows::{Reading, SelfCheck, WindowsFacts, WindowsPlace};
 /// protected objects could be deleted through the directory that holds them, nor WRITE_DAC nor WRITE_OWNER.
 const GRANTED: AccessMask = AccessMask::FILE_MODIFY;
 
-/// What is denied on protected objects: everything that writes, also to the descriptor, and FILE_DELETE_CHILD.
-const DENIED: AccessMask = AccessMask(
+/// Rights that change a file or directory, what is in it, or who may: what is denied on protected objects.
+pub(crate) const CHANGES: AccessMask = AccessMask(
     AccessMask::FILE_WRITE_DATA.0
         | AccessMask::FILE_APPEND_DATA.0
         | AccessMask::FILE_WRITE_EA.0
@@ -55,7 +55,7 @@ fn grant(facts: &WindowsFacts, root: &WindowsPlace) -> GrantPlan {
         allow: Ace::allow(workspace, GRANTED, inherited(root)),
         protect: protected
             .iter()
-            .map(|place| AceEdit { target: target(place), ace: Ace::deny(workspace, DENIED, inherited(place)) })
+            .map(|place| AceEdit { target: target(place), ace: Ace::deny(workspace, CHANGES, inherited(place)) })
             .collect(),
         hold,
     }
