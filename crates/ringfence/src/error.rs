@@ -346,6 +346,12 @@ impl Error {
         }
     }
 
+    /// [`Error::System`] for an operation, to be given what the operating system said.
+    #[cfg(any(target_os = "linux", windows))]
+    pub(crate) fn system(operation: &'static str) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::System { operation, source }
+    }
+
     /// The exit status that `ringfence run` ends with: 125 ringfence failed, 126 refused, 127 command not found.
     pub fn exit_status(&self) -> u8 {
         match self {

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+#[cfg(any(target_os = "linux", windows))]
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringfence_egress::Summary;
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(target_os = "linux", windows))]
+use crate::plan::Plan;
 use crate::plan::PlannedRule;
 use crate::text::Text;
 
@@ -91,9 +95,48 @@ pub struct Quarantined {
     pub moved_to: PathBuf,
 }
 
+/// What a run came to.
+#[cfg(any(target_os = "linux", windows))]
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    pub(crate) usage: Usage,
+    pub(crate) network: Option<Summary>,
+    pub(crate) quarantined: Vec<Quarantined>,
+}
+
 impl Receipt {
     /// The version of the format that this build writes.
     pub const VERSION: u32 = 1;
+
+    /// The receipt of a run that has ended; the log chains it to the one before.
+    #[cfg(any(target_os = "linux", windows))]
+    pub(crate) fn of_run(
+        plan: Plan,
+        plan_hash: String,
+        id: String,
+        started: SystemTime,
+        duration: Duration,
+        outcome: Outcome,
+    ) -> Self {
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            version: Self::VERSION,
+            id,
+            started_ms: milliseconds(started.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            argv: plan.command.argv,
+            program: plan.command.program,
+            directory: plan.command.directory,
+            policy_hash: plan.policy_hash,
+            plan_hash,
+            rules: plan.rules,
+            exit: outcome.exit,
+            duration_ms: milliseconds(duration),
+            usage: outcome.usage,
+            network: outcome.network,
+            quarantined: outcome.quarantined,
+            previous: String::new(),
+        }
+    }
 
     /// The status that `ringfence run` ends with: the command's own, 124 for the time limit, 128 + n for signal n.
     pub fn exit_status(&self) -> u32 {

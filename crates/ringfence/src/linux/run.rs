@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringfence_egress::{Ask, Builder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,7 +18,7 @@ use super::{compile, monitor, quarantine};
 use crate::egress::{Egress, Sockets};
 use crate::plan::linux::Mechanism;
 use crate::plan::{EgressPlan, Limits, Plan, hex};
-use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
+use crate::receipt::{Exit, Log, Outcome, Receipt, Usage, Writer};
 use crate::{Error, State};
 
 /// A process tree and everything that was made for it.
@@ -58,7 +58,7 @@ impl LinuxRun {
         let pending = Pending::record(&linux.watch, &id, state)?;
         let started = (SystemTime::now(), Instant::now());
         // From here on a signal that asks this process to end is the command's.
-        let signals = Signals::catch().map_err(system("catching signals"))?;
+        let signals = Signals::catch().map_err(Error::system("catching signals"))?;
         let launched = launch(&mut script, Some(&signals))
             .map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
         let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
@@ -69,7 +69,7 @@ impl LinuxRun {
             _ => None,
         };
         let terminal = process.terminal(plan.command.tty)?;
-        if let Some(failure) = process.launched()?.outcome().map_err(system("reading the child's report"))? {
+        if let Some(failure) = process.launched()?.outcome().map_err(Error::system("reading the child's report"))? {
             pending.into_iter().for_each(Pending::done);
             return Err(compile::explain(&plan, linux, failure));
         }
@@ -100,23 +100,8 @@ impl LinuxRun {
         let network = self.egress.map(Egress::finish);
         let quarantined = quarantine::sweep(&linux.watch, &self.id, &self.state)?;
         self.pending.into_iter().for_each(Pending::done);
-        let mut receipt = Receipt {
-            version: Receipt::VERSION,
-            id: self.id,
-            started_ms: milliseconds(self.started.0.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            argv: self.plan.command.argv,
-            program: self.plan.command.program,
-            directory: self.plan.command.directory,
-            policy_hash: self.plan.policy_hash,
-            plan_hash: self.plan_hash,
-            rules: self.plan.rules,
-            exit,
-            duration_ms: milliseconds(duration),
-            usage,
-            network,
-            quarantined,
-            previous: String::new(),
-        };
+        let outcome = Outcome { exit, usage, network, quarantined };
+        let mut receipt = Receipt::of_run(self.plan, self.plan_hash, self.id, self.started.0, duration, outcome);
         self.log.append(&mut receipt)?;
         self.process.finish()?;
         Ok(receipt)
@@ -247,7 +232,7 @@ impl Process {
         if !wanted {
             return Ok(None);
         }
-        Terminal::receive(self.launched()?.control.as_fd()).map_err(system("receiving the pseudo-terminal"))
+        Terminal::receive(self.launched()?.control.as_fd()).map_err(Error::system("receiving the pseudo-terminal"))
     }
 
     /// Starts the proxy on the sockets that were bound before, or on those that the child hands over. `None` if the child
@@ -302,7 +287,7 @@ impl Process {
         let Some(launched) = self.launched.take() else {
             return Ok(());
         };
-        wait_for(launched.pid).map_err(system("waiting for the command's tree"))
+        wait_for(launched.pid).map_err(Error::system("waiting for the command's tree"))
     }
 }
 
@@ -360,12 +345,4 @@ fn random_id() -> Result<String, Error> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|errno| Error::System { operation: "reading random bytes", source: errno.into() })?;
     Ok(hex(&bytes))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn system(operation: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |source| Error::System { operation, source }
 }

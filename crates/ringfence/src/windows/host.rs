@@ -60,18 +60,18 @@ pub(crate) fn measured(state: &State) -> Result<WindowsHost, Error> {
 
 /// The token of this process as plain data.
 pub(crate) fn caller_token() -> Result<Token, Error> {
-    SystemToken::of_process().and_then(|token| token.read()).map_err(system("reading this process's token"))
+    SystemToken::of_process().and_then(|token| token.read()).map_err(Error::system("reading this process's token"))
 }
 
 /// Who asks.
 pub(crate) fn caller(token: Token, directories: Directories) -> Result<Caller, Error> {
-    let system_token = SystemToken::of_process().map_err(system("opening this process's token"))?;
-    let elevation = match system_token.elevation().map_err(system("asking for the kind of token"))? {
+    let system_token = SystemToken::of_process().map_err(Error::system("opening this process's token"))?;
+    let elevation = match system_token.elevation().map_err(Error::system("asking for the kind of token"))? {
         2 => Elevation::Full,
         3 => Elevation::Limited,
         _ => Elevation::Default,
     };
-    let session = system_token.session().map_err(system("asking for the session"))?;
+    let session = system_token.session().map_err(Error::system("asking for the session"))?;
     Ok(Caller { token, elevation, session, directories })
 }
 
@@ -80,7 +80,7 @@ fn path(state: &State) -> PathBuf {
 }
 
 fn boot() -> Result<String, Error> {
-    sys::host::boot_time().map(|time| format!("{time:016x}")).map_err(system("asking when the system started"))
+    sys::host::boot_time().map(|time| format!("{time:016x}")).map_err(Error::system("asking when the system started"))
 }
 
 fn remembered(caller: &Token, state: &State) -> Result<Option<Record>, Error> {
@@ -109,7 +109,7 @@ fn measure(caller: &Token, state: &State) -> Result<Record, Error> {
         _ => shells(&directories, |kind, path| Shell { kind, path, state: ShellState::Found }),
     };
     let needed = shells.iter().any(|shell| shell.state == ShellState::NeedsEveryone);
-    let (major, minor, build) = sys::host::version().map_err(system("asking for the system's version"))?;
+    let (major, minor, build) = sys::host::version().map_err(Error::system("asking for the system's version"))?;
     let host = WindowsHost {
         version: WindowsHost::VERSION,
         boot: boot()?,
@@ -133,9 +133,9 @@ fn measure(caller: &Token, state: &State) -> Result<Record, Error> {
 }
 
 fn directories(state: &State) -> Result<Directories, Error> {
-    let folders = Folders::load().map_err(system("loading the shell's library"))?;
+    let folders = Folders::load().map_err(Error::system("loading the shell's library"))?;
     let known = |folder| -> Result<WindowsPath, Error> {
-        let path = folders.path(folder).map_err(system("asking for a known folder"))?;
+        let path = folders.path(folder).map_err(Error::system("asking for a known folder"))?;
         plain(Path::new(&path))
     };
     let profile = known(Folder::Profile)?;
@@ -165,7 +165,7 @@ fn directories(state: &State) -> Result<Directories, Error> {
 
 /// The plans of a sandbox for the self-check: those of a run, for SIDs that nothing else names.
 fn plans(caller: &Token) -> Result<Plans, Error> {
-    let random = || sys::host::random::<16>().map_err(system("reading random bytes"));
+    let random = || sys::host::random::<16>().map_err(Error::system("reading random bytes"));
     let run = random()?;
     let identity = RunIdentity {
         workspace: Sid::ringfence_run(&random()?),
@@ -269,7 +269,7 @@ fn everyones_writes(descriptor: &SecurityDescriptor) -> AccessMask {
 ///
 /// `rules` stands for the roots and for what is protected in them.
 pub(crate) fn identity(state: &State, workspace: ObjectId, rules: &[u8; 32]) -> Result<RunIdentity, Error> {
-    let random = sys::host::random::<16>().map_err(system("reading random bytes"))?;
+    let random = sys::host::random::<16>().map_err(Error::system("reading random bytes"))?;
     let secret: [u8; 32] = Sha256::new().chain_update(secret(state)?).chain_update(rules).finalize().into();
     Ok(RunIdentity {
         workspace: Sid::ringfence_workspace(&secret, workspace.volume, workspace.file),
@@ -287,7 +287,7 @@ fn secret(state: &State) -> Result<[u8; 32], Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read.map_err(failed),
     }
-    let fresh: [u8; 32] = sys::host::random().map_err(system("reading random bytes"))?;
+    let fresh: [u8; 32] = sys::host::random().map_err(Error::system("reading random bytes"))?;
     let temporary = state.file(&format!("machine-secret.{}", crate::plan::hex(&fresh[..8])));
     std::fs::write(&temporary, fresh).map_err(failed)?;
     // Another run may make one at the same moment: the first wins, and both use that one.
@@ -311,8 +311,4 @@ pub(crate) fn plain(path: &Path) -> Result<WindowsPath, Error> {
         source: io::Error::new(io::ErrorKind::InvalidInput, problem.to_string()),
     };
     WindowsPath::from_path(path).map_err(unusable)
-}
-
-pub(crate) fn system(operation: &'static str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::System { operation, source }
 }

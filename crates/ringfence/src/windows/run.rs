@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringfence_egress::Ask;
 use ringfence_policy::RuleId;
@@ -30,7 +30,7 @@ use crate::facts::windows::ObjectId;
 use crate::grants::{Audience, apply_on};
 use crate::plan::windows::{PrivateDirectory, PrivatePurpose, WindowsPlan};
 use crate::plan::{Command, Plan};
-use crate::receipt::{Exit, Log, Receipt, Usage, Writer};
+use crate::receipt::{Exit, Log, Outcome, Receipt, Usage, Writer};
 use crate::{Error, State, Text};
 
 /// How long the end of the tree may take once the kernel was told to end it.
@@ -92,7 +92,7 @@ impl WindowsRun {
         let temporary = temporary.collect::<Result<Vec<_>, _>>()?;
         let held = hold(windows)?;
         // From here on a request to end this process is the command's.
-        let controls = Controls::catch().map_err(system("catching the console's requests"))?;
+        let controls = Controls::catch().map_err(Error::system("catching the console's requests"))?;
         let mut streams = Streams::open(&plan.command)?;
         let started = (SystemTime::now(), Instant::now());
         // The proxy serves before the command can ask it.
@@ -120,36 +120,21 @@ impl WindowsRun {
         let exit = self.supervise()?;
         let duration = self.started.1.elapsed();
         // The end of the command is the end of the run: whatever it left behind goes now, also what holds its pipes.
-        self.sandbox.job.terminate(CONTROL_C_EXIT).map_err(system("ending the job"))?;
+        self.sandbox.job.terminate(CONTROL_C_EXIT).map_err(Error::system("ending the job"))?;
         let empty = self.sandbox.job.wait_until_empty(Instant::now() + END_OF_TREE);
-        if !empty.map_err(system("waiting for the end of the job"))? {
+        if !empty.map_err(Error::system("waiting for the end of the job"))? {
             return Err(Error::System {
                 operation: "ending every process of the command",
                 source: io::ErrorKind::TimedOut.into(),
             });
         }
         self.streams.close(Instant::now() + DRAIN);
-        let usage = self.sandbox.job.usage().map_err(system("asking what the job used"))?;
+        let usage = self.sandbox.job.usage().map_err(Error::system("asking what the job used"))?;
         drop(self.held);
         drop(self.temporary);
         let quarantined = quarantine::sweep(&self.plan.system.windows()?.watch, &self.id, &self.state)?;
-        let mut receipt = Receipt {
-            version: Receipt::VERSION,
-            id: self.id,
-            started_ms: milliseconds(self.started.0.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            argv: self.plan.command.argv,
-            program: self.plan.command.program,
-            directory: self.plan.command.directory,
-            policy_hash: self.plan.policy_hash,
-            plan_hash: self.plan_hash,
-            rules: self.plan.rules,
-            exit,
-            duration_ms: milliseconds(duration),
-            usage: used(usage),
-            network: self.egress.map(Egress::finish),
-            quarantined,
-            previous: String::new(),
-        };
+        let outcome = Outcome { exit, usage: used(usage), network: self.egress.map(Egress::finish), quarantined };
+        let mut receipt = Receipt::of_run(self.plan, self.plan_hash, self.id, self.started.0, duration, outcome);
         self.log.append(&mut receipt)?;
         Ok(receipt)
     }
@@ -159,10 +144,10 @@ impl WindowsRun {
         let deadline = self.plan.limits.timeout_ms.map(|limit| self.started.1 + Duration::from_millis(limit));
         loop {
             let ready = wait_any(&[self.child.handle(), self.controls.handle()], deadline);
-            match ready.map_err(system("waiting for the command"))? {
+            match ready.map_err(Error::system("waiting for the command"))? {
                 None => return Ok(Exit::TimedOut),
                 Some(0) => {
-                    let code = self.child.exit_code().map_err(system("reading the exit code"))?;
+                    let code = self.child.exit_code().map_err(Error::system("reading the exit code"))?;
                     return Ok(Exit::Code { code });
                 }
                 Some(_) => match self.controls.next() {
@@ -183,7 +168,7 @@ impl Streams {
                 source,
             });
         }
-        Stdio::of_this_process().map(Self::Handles).map_err(system("preparing the standard handles"))
+        Stdio::of_this_process().map(Self::Handles).map_err(Error::system("preparing the standard handles"))
     }
 
     fn start(
@@ -322,12 +307,4 @@ fn used(usage: JobUsage) -> Usage {
         system_ms: usage.kernel_time / PER_MILLISECOND,
         max_rss_bytes: usage.peak_process_memory,
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn system(operation: &'static str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::System { operation, source }
 }
