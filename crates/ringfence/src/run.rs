@@ -29,19 +29,11 @@ impl Run {
     ///
     /// [`Plan::refusal`], if there is one; a step of building the sandbox that failed. Either way nothing was started.
     pub fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
-        Self::start_asking(plan, state, None)
+        Self::start_before(plan, state, None, &Nobody)
     }
 
-    /// As [`Run::start`], with someone to ask about hosts that no rule names, if the plan says that someone is asked.
-    ///
-    /// # Errors
-    ///
-    /// As [`Run::start`].
-    pub fn start_asking(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
-        Self::start_before(plan, state, ask, &Nobody)
-    }
-
-    /// As [`Run::start_asking`], before somebody who hears of a first use of the workspace. Only Windows has anything to tell.
+    /// As [`Run::start`], with someone to ask about hosts that no rule names, if the plan says that someone is asked, and before
+    /// somebody who hears of a first use of the workspace, of which only Windows has anything to tell.
     ///
     /// # Errors
     ///
