@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, Parser};
+use ringfence::Ahead;
 
 use crate::cli::{Action, Cli, Run};
 use crate::failure::Failure;
@@ -39,8 +40,10 @@ pub fn main() -> ExitCode {
         return ExitCode::from(status);
     }
     let json = asks_for_json(&arguments);
+    // Nearly every run begins the same way, whatever its flags are.
+    let ahead = if asks_for_run(&arguments) { Ahead::start() } else { None };
     let outcome = match parse(arguments) {
-        Ok(action) => perform(action),
+        Ok(action) => perform(action, ahead),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             commands::printed(error.print()).map(|()| ExitCode::SUCCESS)
         }
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
 /// the time that ringfence itself takes. So that one is tried alone first; what does not fit, or asks for help, is left to
 /// the whole definition.
 fn parse(arguments: Vec<OsString>) -> Result<Action, clap::Error> {
-    if arguments.get(1).is_some_and(|argument| argument == "run") {
+    if asks_for_run(&arguments) {
         let alone = Run::augment_args(clap::Command::new("run")).try_get_matches_from(&arguments[1..]);
         if let Ok(run) = alone.and_then(|matches| Run::from_arg_matches(&matches)) {
             return Ok(Action::Run(run));
@@ -67,9 +70,9 @@ fn parse(arguments: Vec<OsString>) -> Result<Action, clap::Error> {
     Cli::try_parse_from(arguments).map(|cli| cli.action)
 }
 
-fn perform(action: Action) -> Result<ExitCode, Failure> {
+fn perform(action: Action, ahead: Option<Ahead>) -> Result<ExitCode, Failure> {
     match action {
-        Action::Run(arguments) => commands::run::run(&arguments),
+        Action::Run(arguments) => commands::run::run(&arguments, ahead),
         Action::Plan(arguments) => commands::plan::plan(&arguments),
         Action::Why(arguments) => commands::why::why(&arguments),
         Action::Doctor(arguments) => commands::doctor::doctor(&arguments),
@@ -84,6 +87,10 @@ fn perform(action: Action) -> Result<ExitCode, Failure> {
             advice: "its probes exist for Linux only so far".into(),
         })),
     }
+}
+
+fn asks_for_run(arguments: &[OsString]) -> bool {
+    arguments.get(1).is_some_and(|argument| argument == "run")
 }
 
 /// Whether errors are to be printed as JSON. Asked before the arguments are parsed, because the error may be that they

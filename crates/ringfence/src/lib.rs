@@ -30,6 +30,6 @@ pub use invocation::{Invocation, MechanismChoice};
 pub use plan::{Holds, Plan, PlannedRule};
 pub use receipt::{Exit, Receipt};
 pub use ringfence_egress as proxy;
-pub use run::Run;
+pub use run::{Ahead, Company, Run};
 pub use state::State;
 pub use text::Text;

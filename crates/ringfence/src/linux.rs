@@ -6,6 +6,7 @@ pub(crate) mod run;
 pub(crate) mod seccomp;
 pub(crate) mod survey;
 
+pub(crate) mod ahead;
 mod cgroup;
 mod compile;
 mod descriptors;

@@ -1,11 +1,9 @@
 //! `ringfence plan`: what would be enforced, how strongly, and by what.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::Style;
-use ringfence::plan::linux::{LinuxPlan, MountStep};
+use ringfence::plan::linux::{LinuxPlan, Shown};
 use ringfence::plan::{Command, EgressPlan, Serves, SystemPlan};
 use ringfence::{Holds, Plan, PlannedRule, State};
 
@@ -114,45 +112,20 @@ fn strength(holds: &Holds) -> Style {
 
 /// What the command finds at which path, the deeper ones after the shallower ones.
 fn mounts(linux: &LinuxPlan) -> Table {
-    let mut captured = BTreeMap::new();
-    let mut seen: BTreeMap<PathBuf, (&str, Style)> = BTreeMap::new();
-    for step in &linux.mounts {
-        let shown = match step {
-            MountStep::Capture { slot, attributes, .. } => {
-                captured.insert(slot, Some(attributes));
-                None
-            }
-            MountStep::Share { slot, .. } => {
-                captured.insert(slot, None);
-                None
-            }
-            MountStep::Place { slot, path } => match captured.get(slot) {
-                Some(None) => Some((path.as_path(), "private, empty", Style::new())),
-                Some(Some(attributes)) if attributes.read_only => Some((path.as_path(), "read-only", Style::new())),
-                Some(Some(attributes)) if attributes.devices => Some((path.as_path(), "device", Style::new())),
-                _ => Some((path.as_path(), "writable", WARNING)),
-            },
-            MountStep::LockHost => Some((Path::new("/"), "read-only", Style::new())),
-            MountStep::EmptyRoot => Some((Path::new("/"), "only what is listed here", Style::new())),
-            // Everything that is shown of it is placed by itself.
-            MountStep::Tmpfs { .. } => None,
-            MountStep::Show { path, .. } => Some((path.as_path(), "its own", Style::new())),
-            MountStep::Cover { path, .. } => Some((path.as_path(), "hidden", GOOD)),
-            MountStep::Proc { path } => Some((path.as_path(), "its own processes", Style::new())),
-            MountStep::Devpts { path } => Some((path.as_path(), "its own terminals", Style::new())),
-            // Made inside what is listed already.
-            MountStep::Directory { .. }
-            | MountStep::File { .. }
-            | MountStep::Symlink { .. }
-            | MountStep::Text { .. }
-            | MountStep::ReadOnly { .. }
-            | MountStep::DetachHost => None,
-        };
-        seen.extend(shown.map(|(path, word, style)| (path.to_owned(), (word, style))));
-    }
     let mut table = Table::indented(2);
-    for (path, (word, style)) in &seen {
-        table.row([Cell::new(path.to_string_lossy()), Cell::new(*word).style(*style)]);
+    for (path, shown) in linux.view() {
+        let (word, style) = match shown {
+            Shown::Host(attributes) if attributes.read_only => ("read-only", Style::new()),
+            Shown::Host(attributes) if attributes.devices => ("device", Style::new()),
+            Shown::Host(_) => ("writable", WARNING),
+            Shown::OnlyListed => ("only what is listed here", Style::new()),
+            Shown::Empty => ("private, empty", Style::new()),
+            Shown::Own => ("its own", Style::new()),
+            Shown::Processes => ("its own processes", Style::new()),
+            Shown::Terminals => ("its own terminals", Style::new()),
+            Shown::Hidden => ("hidden", GOOD),
+        };
+        table.row([Cell::new(path.to_string_lossy()), Cell::new(word).style(style)]);
     }
     table
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use ringfence::proxy::{Ask, Blocked};
-use ringfence::{Exit, Facts, Invocation, MechanismChoice, Plan, Receipt, State};
+use ringfence::{Ahead, Company, Exit, Facts, Invocation, MechanismChoice, Plan, Receipt, State};
 
 use crate::cli::{self, Boundary, Mechanism, Start, Target};
 use crate::failure::Failure;
@@ -14,7 +14,9 @@ use crate::page::{WARNING, plain};
 use crate::request;
 
 /// Runs the command and ends as it ended.
-pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
+///
+/// What was begun ahead is carried on, if the plan begins the same way.
+pub(crate) fn run(arguments: &cli::Run, ahead: Option<Ahead>) -> Result<ExitCode, Failure> {
     let state = State::open()?;
     // With --json standard error has one object, and what is told once would be lost.
     #[cfg(target_os = "linux")]
@@ -24,7 +26,8 @@ pub(crate) fn run(arguments: &cli::Run) -> Result<ExitCode, Failure> {
     let plan = resolve(&arguments.boundary, &arguments.start, &arguments.target, &state)?;
     let ask = if arguments.start.ask { asking(&plan)? } else { None };
     let first_use = FirstUse::new(arguments.quiet || arguments.json);
-    let started = ringfence::Run::start_before(&plan, &state, ask, &first_use);
+    let company = Company { ask, audience: &first_use, ahead };
+    let started = ringfence::Run::start_with(&plan, &state, company);
     first_use.finish();
     let receipt = started?.wait()?;
     if arguments.json {

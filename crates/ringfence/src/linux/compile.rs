@@ -1,19 +1,20 @@
 //! Turns a plan into the script that the child walks.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::cell::Cell;
+use std::ffi::{CStr, OsStr, OsString};
 use std::net::SocketAddr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::sys::mount_attributes::{NODEV, NOSUID, READ_ONLY};
-use super::sys::{Egress, Failure, IdMaps, LockIn, Ruleset, Script, Socket, StackBlock, Stage, Step, Strings};
+use super::sys::{self, Arena, Egress, Failure, IdMaps, LockIn, Ruleset, Script, Shared, Socket, Stage, Step, Strings};
 use super::{landlock, rtnetlink, seccomp};
-use crate::Error;
 use crate::plan::linux::{
-    Attributes, EMPTY_DIRECTORY, EMPTY_FILE, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace,
-    PRIVATE_TEMPORARY, Resource,
+    Attributes, LandlockPlan, LandlockRule, LinuxPlan, Mechanism, MountStep, Namespace, Opening, PRIVATE_TEMPORARY,
+    Resource,
 };
-use crate::plan::{Command, EgressPlan, EgressSocket, Plan, Protocol};
+use crate::plan::{Command, EgressPlan, EgressSocket, Plan, Prefix, Protocol};
+use crate::{Error, Text};
 
 /// What was made for a run that has no namespaces of its own, and that its plan could not name.
 #[derive(Default)]
@@ -31,59 +32,204 @@ impl Made<'_> {
     }
 }
 
-/// The script of a plan.
-pub(super) fn compile(command: &Command, plan: &LinuxPlan, made: &Made<'_>) -> Result<Script, Error> {
-    let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
-    if plan.mechanism == Mechanism::Namespaces && !isolated.iter().all(|one| plan.namespaces.contains(one)) {
-        let advice = "a plan is only carried out as it was made";
-        return Err(Error::Unsupported { what: "a plan of namespaces without its own".into(), advice: advice.into() });
+/// Writes scripts down where the process that carries them out can read them.
+pub(super) struct Compiler<'a> {
+    arena: &'a Arena,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(arena: &'a Arena) -> Self {
+        Self { arena }
     }
-    let argv = command.argv.iter().map(|argument| string("an argument", argument.as_os_str()));
-    let environment = command.environment.iter().map(|(name, value)| {
-        let mut variable = name.as_os_str().to_owned();
-        variable.push("=");
-        variable.push(match made.variable(name.as_os_str(), value.as_os_str(), plan) {
-            Some(value) => value.into(),
-            None => fill_in(value.as_os_str(), made.temporary),
+
+    /// What a process begins with.
+    pub(super) fn opening(&self, opening: &Opening) -> Result<sys::Opening<'a>, Error> {
+        let has = |namespace| opening.namespaces.contains(&namespace);
+        let map = |id: u32| self.list(format!("{id} {id} 1").into_bytes());
+        let maps = || Ok(IdMaps { users: map(opening.user.uid)?, groups: map(opening.user.gid)? });
+        Ok(sys::Opening {
+            namespaces: opening.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
+            maps: has(Namespace::User).then(maps).transpose()?,
+            loopback: has(Namespace::Network),
+            mounts: self.steps(&opening.mounts)?,
+            slots: self.slots(&opening.mounts)?,
+        })
+    }
+
+    /// What follows an opening, by the plan that begins with it.
+    pub(super) fn script(
+        &self,
+        command: &Command,
+        plan: &LinuxPlan,
+        opening: &Opening,
+        made: &Made<'_>,
+    ) -> Result<Script<'a>, Error> {
+        let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
+        if plan.mechanism == Mechanism::Namespaces && !isolated.iter().all(|one| plan.namespaces.contains(one)) {
+            let advice = "a plan is only carried out as it was made";
+            return Err(Error::Unsupported {
+                what: "a plan of namespaces without its own".into(),
+                advice: advice.into(),
+            });
+        }
+        let program = self.path(&command.program)?;
+        let argument = |argument: &Text| self.string("an argument", argument.as_os_str());
+        let argv = command.argv.iter().map(argument).collect::<Result<Vec<_>, _>>()?;
+        let mut shell_argv = vec![self.string("an argument", OsStr::new("sh"))?, program];
+        shell_argv.extend(argv.iter().skip(1));
+        let environment = command.environment.iter().map(|(name, value)| {
+            let mut variable = name.as_os_str().to_owned();
+            variable.push("=");
+            variable.push(match made.variable(name.as_os_str(), value.as_os_str(), plan) {
+                Some(value) => value.into(),
+                None => fill_in(value.as_os_str(), made.temporary),
+            });
+            self.string("the environment", &variable)
         });
-        string("the environment", &variable)
-    });
-    Ok(Script {
-        namespaces: plan.namespaces.iter().fold(0, |flags, namespace| flags | flag(*namespace)),
-        cgroup: None,
-        maps: plan.namespaces.contains(&Namespace::User).then(|| IdMaps {
-            users: format!("{0} {0} 1", plan.user.uid).into_bytes(),
-            groups: format!("{0} {0} 1", plan.user.gid).into_bytes(),
-        }),
-        slots: vec![
-            -1;
-            plan.mounts
-                .iter()
-                .filter(|step| matches!(step, MountStep::Capture { .. } | MountStep::Share { .. }))
-                .count()
-        ],
-        mounts: plan.mounts.iter().map(step).collect::<Result<_, _>>()?,
-        loopback: plan.namespaces.contains(&Namespace::Network),
-        egress: plan.egress.as_ref().filter(|_| plan.mechanism == Mechanism::Namespaces).map(egress),
-        ruleset: plan.landlock.as_ref().map(|plan| ruleset(plan, made)).transpose()?,
-        filter: seccomp::compile(&plan.seccomp),
-        lock_in: match plan.mechanism {
-            Mechanism::Namespaces => LockIn::Init,
-            Mechanism::Landlock => LockIn::Command,
-        },
-        directory: path(&command.directory)?,
-        program: Some(path(&command.program)?),
-        argv: Strings::new(argv.collect::<Result<_, _>>()?),
-        environment: Strings::new(environment.collect::<Result<_, _>>()?),
-        rlimits: plan.rlimits.iter().map(|limit| (resource(limit.resource), limit.limit)).collect(),
-        affinity: plan.affinity.as_deref().map(affinity),
-        terminal: command.tty.then(|| match plan.mechanism {
-            Mechanism::Namespaces => c"/dev/pts/ptmx".to_owned(),
-            Mechanism::Landlock => c"/dev/ptmx".to_owned(),
-        }),
-        keep: command.keep_descriptors.clone(),
-        stack: StackBlock::stack(),
-    })
+        let environment = environment.collect::<Result<Vec<_>, _>>()?;
+        let terminal = match plan.mechanism {
+            Mechanism::Namespaces => "/dev/pts/ptmx",
+            Mechanism::Landlock => "/dev/ptmx",
+        };
+        let egress = plan.egress.as_ref().filter(|_| plan.mechanism == Mechanism::Namespaces);
+        let affinity = plan.affinity.as_deref().map(|processors| self.list(affinity(processors)));
+        Ok(Script {
+            egress: egress.map(|egress| self.egress(egress)).transpose()?,
+            mounts: self.steps(plan.mounts.get(opening.mounts.len()..).unwrap_or_default())?,
+            steps_before: opening.mounts.len(),
+            slots: self.slots(&plan.mounts)?,
+            ruleset: plan.landlock.as_ref().map(|plan| self.ruleset(plan, made)).transpose()?,
+            filter: self.list(seccomp::compile(&plan.seccomp))?,
+            lock_in: match plan.mechanism {
+                Mechanism::Namespaces => LockIn::Init,
+                Mechanism::Landlock => LockIn::Command,
+            },
+            directory: self.path(&command.directory)?,
+            program: Some(program),
+            argv: self.strings(&argv)?,
+            shell_argv: self.strings(&shell_argv)?,
+            environment: self.strings(&environment)?,
+            rlimits: self.list(plan.rlimits.iter().map(|limit| (resource(limit.resource), limit.limit)))?,
+            affinity: affinity.transpose()?,
+            terminal: command.tty.then(|| self.path(Path::new(terminal))).transpose()?,
+            keep: self.list(command.keep_descriptors.iter().copied())?,
+            signals: sys::mask(),
+        })
+    }
+
+    fn steps(&self, steps: &[MountStep]) -> Result<Shared<'a, [Step<'a>]>, Error> {
+        self.list(steps.iter().map(|step| self.step(step)).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Room for what the steps capture.
+    fn slots(&self, steps: &[MountStep]) -> Result<sys::Slots<'a>, Error> {
+        let slots = steps.iter().filter_map(|step| match step {
+            MountStep::Capture { slot, .. } | MountStep::Share { slot, .. } => Some(*slot as usize + 1),
+            _ => None,
+        });
+        self.list((0..slots.max().unwrap_or_default()).map(|_| Cell::new(-1)))
+    }
+
+    fn step(&self, step: &MountStep) -> Result<Step<'a>, Error> {
+        let mount = |at: &Path, kind: &str, flags: u64, data: Option<String>| {
+            Ok::<_, Error>(Step::Mount {
+                path: self.path(at)?,
+                kind: self.string("a file system", kind.as_ref())?,
+                flags,
+                data: data.map(|data| self.string("mount options", data.as_ref())).transpose()?,
+            })
+        };
+        Ok(match step {
+            MountStep::Capture { slot, path, identity, recursive, attributes } => Step::Capture {
+                slot: *slot as usize,
+                path: self.path(path)?,
+                identity: identity.map(|identity| (identity.device, identity.inode)),
+                recursive: *recursive,
+                attributes: bits(*attributes),
+            },
+            MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true, devices: false }) },
+            MountStep::EmptyRoot => Step::EmptyRoot,
+            MountStep::DetachHost => Step::DetachHost,
+            MountStep::Tmpfs { path, mode } => {
+                mount(path, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV, Some(format!("mode={mode:o}")))?
+            }
+            MountStep::Proc { path } => mount(path, "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?,
+            MountStep::Devpts { path } => {
+                let options = "newinstance,ptmxmode=0666,mode=620".to_owned();
+                mount(path, "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(options))?
+            }
+            MountStep::Directory { path, mode } => Step::Directory { path: self.path(path)?, mode: *mode },
+            MountStep::File { path } => Step::File { path: self.path(path)? },
+            MountStep::Text { path, content } => {
+                Step::Text { path: self.path(path)?, content: self.list(content.bytes())? }
+            }
+            MountStep::Symlink { path, target } => Step::Symlink { path: self.path(path)?, target: self.path(target)? },
+            MountStep::Place { slot, path } => Step::Place { slot: *slot as usize, path: self.path(path)? },
+            MountStep::Cover { path, with, optional } => {
+                Step::Cover { path: self.path(path)?, with: self.path(with)?, optional: *optional }
+            }
+            MountStep::ReadOnly { path } => Step::ReadOnly { path: self.path(path)? },
+            MountStep::Share { slot, path } => Step::Share { slot: *slot as usize, path: self.path(path)? },
+        })
+    }
+
+    fn egress(&self, plan: &EgressPlan) -> Result<Egress<'a>, Error> {
+        let socket = |socket: &EgressSocket| Socket {
+            address: socket.address,
+            stream: socket.protocol == Protocol::Tcp,
+            optional: socket.optional,
+        };
+        let route = |prefix: &Prefix| self.list(rtnetlink::add_local_route(*prefix));
+        Ok(Egress {
+            routes: self.list(plan.routes.iter().map(route).collect::<Result<Vec<_>, _>>()?)?,
+            sockets: self.list(plan.sockets.iter().map(socket))?,
+        })
+    }
+
+    fn ruleset(&self, plan: &LandlockPlan, made: &Made<'_>) -> Result<Ruleset<'a>, Error> {
+        let rule = |rule: &LandlockRule| {
+            let filled = fill_in(rule.path.as_os_str(), made.temporary);
+            Ok((self.path(Path::new(&filled))?, landlock::granted(plan.abi, &rule.access)))
+        };
+        // A rule for port 0 would stand for any port that the kernel may choose (landlock(7)).
+        let port = |port: &u16| match port {
+            0 => made.proxy.map(|address| address.port()),
+            port => Some(*port),
+        };
+        Ok(Ruleset {
+            handled_files: landlock::handled(plan),
+            handled_network: landlock::network(plan),
+            scoped: landlock::scoped(plan),
+            connect: self.list(plan.connect.iter().filter_map(port).collect::<Vec<_>>())?,
+            rules: self.list(plan.rules.iter().map(rule).collect::<Result<Vec<_>, Error>>()?)?,
+        })
+    }
+
+    fn path(&self, path: &Path) -> Result<Shared<'a, CStr>, Error> {
+        self.string("a path", path.as_os_str())
+    }
+
+    fn string(&self, what: &str, text: &OsStr) -> Result<Shared<'a, CStr>, Error> {
+        if text.as_bytes().contains(&0) {
+            return Err(Error::NulByte { what: what.to_owned() });
+        }
+        self.arena.c_string(text.as_bytes()).map_err(too_much)
+    }
+
+    fn strings(&self, strings: &[Shared<'a, CStr>]) -> Result<Strings<'a>, Error> {
+        Strings::new(self.arena, strings).map_err(too_much)
+    }
+
+    fn list<T>(
+        &self,
+        items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    ) -> Result<Shared<'a, [T]>, Error> {
+        self.arena.list(items).map_err(too_much)
+    }
+}
+
+fn too_much(source: std::io::Error) -> Error {
+    Error::System { operation: "writing the steps of the plan down", source }
 }
 
 /// Says in words which step of a plan failed.
@@ -117,6 +263,7 @@ pub(super) fn explain(plan: &Plan, linux: &LinuxPlan, failure: Failure) -> Error
         }
         Stage::Start => "preparing the process".to_owned(),
         Stage::IdMaps => "writing the id maps of the user namespace".to_owned(),
+        Stage::Namespaces => "making namespaces".to_owned(),
         Stage::Loopback => "bringing the loopback device up".to_owned(),
         Stage::Egress => match linux.egress.as_ref().and_then(|egress| egress.sockets.get(index)) {
             Some(socket) => format!("binding {} in the run's network namespace", socket.address),
@@ -145,7 +292,6 @@ fn describe(step: &MountStep) -> String {
         MountStep::Directory { path, .. } => ("making the directory", path.as_path()),
         MountStep::File { path } => ("making the file", path.as_path()),
         MountStep::Text { path, .. } => ("writing", path.as_path()),
-        MountStep::Show { path, .. } => ("covering", path.as_path()),
         MountStep::Symlink { path, .. } => ("making the symbolic link", path.as_path()),
         MountStep::Place { path, .. } => ("placing", path.as_path()),
         MountStep::Cover { path, .. } => ("covering", path.as_path()),
@@ -155,86 +301,8 @@ fn describe(step: &MountStep) -> String {
     format!("{what} `{}`", path.display())
 }
 
-fn step(step: &MountStep) -> Result<Step, Error> {
-    let mount = |at: &Path, kind: &str, flags: u64, data: Option<String>| {
-        Ok::<_, Error>(Step::Mount {
-            path: path(at)?,
-            kind: string("a file system", kind.as_ref())?,
-            flags,
-            data: data.map(|data| string("mount options", data.as_ref())).transpose()?,
-        })
-    };
-    Ok(match step {
-        MountStep::Capture { slot, path: at, identity, recursive, attributes } => Step::Capture {
-            slot: *slot as usize,
-            path: path(at)?,
-            identity: identity.map(|identity| (identity.device, identity.inode)),
-            recursive: *recursive,
-            attributes: bits(*attributes),
-        },
-        MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true, devices: false }) },
-        MountStep::EmptyRoot => Step::EmptyRoot,
-        MountStep::DetachHost => Step::DetachHost,
-        MountStep::Tmpfs { path, mode } => {
-            mount(path, "tmpfs", libc::MS_NOSUID | libc::MS_NODEV, Some(format!("mode={mode:o}")))?
-        }
-        MountStep::Proc { path } => mount(path, "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, None)?,
-        MountStep::Devpts { path } => {
-            let options = "newinstance,ptmxmode=0666,mode=620".to_owned();
-            mount(path, "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(options))?
-        }
-        MountStep::Directory { path: at, mode } => Step::Directory { path: path(at)?, mode: *mode },
-        MountStep::File { path: at } => Step::File { path: path(at)? },
-        MountStep::Text { path: at, content } => Step::Text { path: path(at)?, content: content.clone().into_bytes() },
-        MountStep::Show { file, path: at } => Step::Cover { path: path(at)?, with: path(file)?, optional: false },
-        MountStep::Symlink { path: at, target } => Step::Symlink { path: path(at)?, target: path(target)? },
-        MountStep::Place { slot, path: at } => Step::Place { slot: *slot as usize, path: path(at)? },
-        MountStep::Cover { path: at, directory, optional } => Step::Cover {
-            path: path(at)?,
-            with: path(Path::new(if *directory { EMPTY_DIRECTORY } else { EMPTY_FILE }))?,
-            optional: *optional,
-        },
-        MountStep::ReadOnly { path: at } => Step::ReadOnly { path: path(at)? },
-        MountStep::Share { slot, path: at } => Step::Share { slot: *slot as usize, path: path(at)? },
-    })
-}
-
 fn bits(attributes: Attributes) -> u64 {
     NOSUID | if attributes.read_only { READ_ONLY } else { 0 } | if attributes.devices { 0 } else { NODEV }
-}
-
-fn egress(plan: &EgressPlan) -> Egress {
-    let socket = |socket: &EgressSocket| Socket {
-        address: socket.address,
-        stream: socket.protocol == Protocol::Tcp,
-        optional: socket.optional,
-    };
-    Egress {
-        routes: plan.routes.iter().map(|prefix| rtnetlink::add_local_route(*prefix)).collect(),
-        sockets: plan.sockets.iter().map(socket).collect(),
-    }
-}
-
-fn ruleset(plan: &LandlockPlan, made: &Made<'_>) -> Result<Ruleset, Error> {
-    let rule = |rule: &crate::plan::linux::LandlockRule| {
-        let filled = fill_in(rule.path.as_os_str(), made.temporary);
-        Ok((path(Path::new(&filled))?, landlock::granted(plan.abi, &rule.access)))
-    };
-    Ok(Ruleset {
-        handled_files: landlock::handled(plan),
-        handled_network: landlock::network(plan),
-        scoped: landlock::scoped(plan),
-        // A rule for port 0 would stand for any port that the kernel may choose (landlock(7)).
-        connect: plan
-            .connect
-            .iter()
-            .filter_map(|port| match port {
-                0 => made.proxy.map(|address| address.port()),
-                port => Some(*port),
-            })
-            .collect(),
-        rules: plan.rules.iter().map(rule).collect::<Result<_, Error>>()?,
-    })
 }
 
 /// Puts the run's own temporary directory where the plan only names that there will be one.
@@ -276,12 +344,4 @@ fn affinity(processors: &[u32]) -> Vec<u64> {
         mask[(processor / 64) as usize] |= 1 << (processor % 64);
     }
     mask
-}
-
-fn path(path: &Path) -> Result<CString, Error> {
-    string("a path", path.as_os_str())
-}
-
-fn string(what: &str, text: &OsStr) -> Result<CString, Error> {
-    CString::new(text.to_owned().into_vec()).map_err(|_| Error::NulByte { what: what.to_owned() })
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::cgroup;
-use super::compile::{Made, compile};
-use super::sys::{Failure, Stage, call, launch};
+use super::compile::{Compiler, Made};
+use super::sys::{Arena, Failure, LockIn, Stage, Waiting, call, wait_for};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
 use crate::plan::linux::{
-    Attributes, FileAccess, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace, SeccompAction, SeccompPlan,
-    SeccompRule, User,
+    Attributes, FileAccess, LandlockPlan, LinuxPlan, Mechanism, MountStep, Namespace, Opening, SeccompAction,
+    SeccompPlan, SeccompRule, User,
 };
 
 /// The boot that facts belong to, and the user.
@@ -121,15 +121,18 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
         tty: false,
         keep_descriptors: Vec::new(),
     };
-    let mut script = compile(&command, plan, &Made::default()).map_err(|error| error.to_string())?;
+    let arena = Arena::new().map_err(|error| error.to_string())?;
+    let compiler = Compiler::new(&arena);
+    let opening = Opening::of(plan);
+    let begin = compiler.opening(&opening).map_err(|error| error.to_string())?;
+    let mut script = compiler.script(&command, plan, &opening, &Made::default()).map_err(|error| error.to_string())?;
     script.program = None;
     // The lock-down is part of what is tried, whichever process takes it on itself in a real run.
-    script.lock_in = super::sys::LockIn::Init;
-    let mut launched =
-        launch(&mut script, None).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
+    script.lock_in = LockIn::Init;
+    let waiting = Waiting::start(&begin, None).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
+    let mut launched = waiting.tell(script, &arena).map_err(|error| error.to_string())?;
     let outcome = launched.outcome();
-    rustix::process::waitpid(rustix::process::Pid::from_raw(launched.pid), rustix::process::WaitOptions::empty())
-        .map_err(|error| error.to_string())?;
+    wait_for(launched.pid).map_err(|error| error.to_string())?;
     match outcome.map_err(|error| error.to_string())? {
         None => Ok(()),
         Some(failure) => Err(reason(plan, failure)),
@@ -147,6 +150,7 @@ fn reason(plan: &LinuxPlan, failure: Failure) -> String {
             _ => "mounting",
         },
         Stage::IdMaps => "mapping the user's id",
+        Stage::Namespaces => "making namespaces",
         Stage::Ruleset => "entering a Landlock ruleset",
         Stage::Filter => "installing a seccomp filter",
         Stage::Privileges => "dropping capabilities",

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant, SystemTime};
 use ringfence_egress::{Ask, Builder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::ahead::Ahead;
 use super::cgroup::Cgroup;
 use super::compile::Made;
 use super::descriptors::receive_sockets;
 use super::pending::Pending;
-use super::sys::{Ended, Launched, Signals, launch, wait_for};
+use super::sys::{Ended, Launched, Signals, wait_for};
 use super::terminal::Terminal;
 use super::{compile, monitor, quarantine};
 use crate::egress::{Egress, Sockets};
-use crate::plan::linux::Mechanism;
+use crate::plan::linux::{Mechanism, Opening};
 use crate::plan::{EgressPlan, Limits, Plan, hex};
 use crate::receipt::{Exit, Log, Outcome, Receipt, Usage, Writer};
 use crate::{Error, State};
@@ -40,27 +41,35 @@ pub(crate) struct LinuxRun {
 }
 
 impl LinuxRun {
-    pub(crate) fn start(plan: &Plan, state: &State, ask: Option<Arc<dyn Ask>>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        plan: &Plan,
+        state: &State,
+        ask: Option<Arc<dyn Ask>>,
+        ahead: Option<Ahead>,
+    ) -> Result<Self, Error> {
         let linux = plan.system.linux()?;
         let id = random_id()?;
         // A run that cannot be recorded is not started.
         let log = Log::open(state)?.writer()?;
         let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
         let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
+        let opening = Opening::of(linux);
+        let ahead = match ahead.filter(|ahead| ahead.begins(&opening) && cgroup.is_none()) {
+            Some(ahead) => ahead,
+            None => Ahead::start(opening, cgroup.as_ref().map(Cgroup::descriptor))?,
+        };
         let proxy = linux.egress.as_ref().map(|egress| Egress::prepare(egress, ask)).transpose()?;
         let (bound, address) = match (&linux.egress, linux.mechanism) {
             (Some(egress), Mechanism::Landlock) => Sockets::bind(egress).map(|(bound, at)| (Some(bound), Some(at)))?,
             _ => (None, None),
         };
         let directory = temporary.as_ref().map(|temporary| temporary.path.as_path());
-        let mut script = compile::compile(&plan.command, linux, &Made { temporary: directory, proxy: address })?;
-        script.cgroup = cgroup.as_ref().map(Cgroup::descriptor);
+        let made = Made { temporary: directory, proxy: address };
         let pending = Pending::record(&linux.watch, &id, state)?;
         let started = (SystemTime::now(), Instant::now());
         // From here on a signal that asks this process to end is the command's.
         let signals = Signals::catch().map_err(Error::system("catching signals"))?;
-        let launched = launch(&mut script, Some(&signals))
-            .map_err(|source| Error::Sandbox { step: "making the process".to_owned(), source })?;
+        let launched = ahead.tell(&plan.command, linux, &made, &signals)?;
         let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
         // The child is busy building; what the receipt needs is made meanwhile.
         let (plan, plan_hash) = (plan.clone(), plan.hash()?);

@@ -314,13 +314,19 @@ fn fresh() -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// A number that is not open now would come to mean whatever this process opens next.
+/// A number that is not open now would come to mean whatever this process opens next, and what it has opened itself is
+/// not the command's: all of that closes on exec.
 fn check_descriptors(descriptors: &[i32]) -> Result<(), Error> {
-    let open = |descriptor: &&i32| std::fs::symlink_metadata(format!("/proc/self/fd/{descriptor}")).is_ok();
-    match descriptors.iter().find(|descriptor| !open(descriptor)) {
+    let inherited = |descriptor: i32| {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        let flags = i64::from_str_radix(flags.trim(), 8).ok()?;
+        Some(flags & i64::from(rustix::fs::OFlags::CLOEXEC.bits()) == 0)
+    };
+    match descriptors.iter().find(|descriptor| !inherited(**descriptor).unwrap_or(false)) {
         None => Ok(()),
         Some(descriptor) => Err(Error::Unsupported {
-            what: format!("passing on descriptor {descriptor}, which is not open,"),
+            what: format!("passing on descriptor {descriptor}, which is not open or closes on exec,"),
             advice: "open it in the program that starts ringfence, without close-on-exec".into(),
         }),
     }

@@ -4,6 +4,7 @@
 //! allocator's lock. So it allocates nothing, takes no lock and calls nothing but system calls: it walks a script that
 //! was prepared before.
 
+mod arena;
 pub(crate) mod call;
 mod init;
 mod launch;
@@ -14,7 +15,8 @@ mod network;
 mod script;
 mod signals;
 
-pub(crate) use launch::{Launched, launch};
+pub(crate) use arena::{Arena, Shared};
+pub(crate) use launch::{Launched, Waiting};
 pub(crate) use network::{Egress, Socket};
-pub(crate) use script::{Ended, Failure, IdMaps, LockIn, Ruleset, Script, StackBlock, Stage, Step, Strings};
-pub(crate) use signals::{Signals, wait_for};
+pub(crate) use script::{Ended, Failure, IdMaps, LockIn, Opening, Ruleset, Script, Slots, Stage, Step, Strings};
+pub(crate) use signals::{Signals, mask, wait_for};

@@ -15,14 +15,17 @@ use crate::{Error, Invocation, Text, environment};
 
 mod landlock;
 mod layout;
+mod opening;
 mod rules;
 mod seccomp;
+mod view;
 
 pub use landlock::{FileAccess, LandlockPlan, LandlockRule, Scope};
 pub use layout::{Attributes, MountStep};
 #[cfg(target_os = "linux")]
-pub(crate) use layout::{EMPTY_DIRECTORY, EMPTY_FILE};
+pub(crate) use opening::Opening;
 pub use seccomp::{Condition, SeccompAction, SeccompPlan, SeccompRule};
+pub use view::Shown;
 
 /// What the kernel will be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

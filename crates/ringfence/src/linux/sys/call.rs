@@ -116,6 +116,12 @@ pub(crate) fn read(fd: RawFd, bytes: &mut [u8]) -> Result<usize> {
     unsafe { raw(libc::SYS_read, [descriptor(fd), bytes.as_mut_ptr() as usize, bytes.len(), 0, 0, 0]) }
 }
 
+/// `unshare(2)`.
+pub(crate) fn unshare(namespaces: u64) -> Result<()> {
+    // SAFETY: a number.
+    unsafe { raw(libc::SYS_unshare, [namespaces as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// `prctl(2)` with numbers only.
 pub(crate) fn prctl(option: i32, argument: usize) -> Result<usize> {
     // SAFETY: every option that is used here takes numbers; unused arguments are zero, as the kernel demands.

@@ -1,13 +1,16 @@
-//! The process that `clone` makes: it builds the sandbox, starts the command in it, and waits.
+//! The process that `clone` makes: it begins the sandbox, waits for its script, finishes the sandbox by it, starts the
+//! command in it, and waits.
 //!
 //! In a PID namespace it is process 1, and when it ends the kernel ends everything else in there. Without one it is a
 //! child subreaper outside the command's Landlock domain, and ends what the command left one by one.
 
+use std::cell::Cell;
+
 use super::call::{self, Errno, RawFd};
 use super::lockdown;
-use super::mounts;
+use super::mounts::{self, Stopped};
 use super::network;
-use super::script::{Ended, Failure, LockIn, Script, Stage};
+use super::script::{Ended, Failure, LockIn, Opening, Script, Stage, Strings};
 
 /// The child's ends of what connects it with the supervisor.
 #[derive(Clone, Copy)]
@@ -16,13 +19,16 @@ pub(super) struct Ends {
     pub(super) report: RawFd,
     /// How the command ended ([`Ended`]), when no process of the run but this one is left.
     pub(super) status: RawFd,
-    /// Signals to pass on, one byte each; closed when the supervisor is gone. A terminal goes the other way.
+    /// The address of the script comes first, then signals to pass on, one byte each; closed when the supervisor is
+    /// gone. A terminal goes the other way.
     pub(super) control: RawFd,
 }
 
-/// Runs the script. Called in the child only.
-pub(super) fn run(script: &mut Script, ends: Ends, mask: &libc::sigset_t) -> ! {
-    let Err(failure) = prepare_and_wait(script, ends, mask);
+/// Carries the opening out, and then the script. Called in the child only; `supervisors` are the other ends.
+pub(super) fn run(opening: &Opening<'_>, ends: Ends, supervisors: [RawFd; 3]) -> ! {
+    // Or the end of the supervisor would not be seen here.
+    supervisors.into_iter().for_each(call::close);
+    let Err(failure) = prepare_and_wait(opening, ends);
     report(ends, failure)
 }
 
@@ -37,53 +43,36 @@ fn failed(stage: Stage) -> impl Fn(Errno) -> Failure {
     move |Errno(errno)| Failure { stage, index: 0, errno }
 }
 
-fn prepare_and_wait(
-    script: &mut Script,
-    ends: Ends,
-    mask: &libc::sigset_t,
-) -> Result<std::convert::Infallible, Failure> {
-    keep_only(&[ends.report, ends.status, ends.control], &script.keep).map_err(failed(Stage::Start))?;
+fn prepare_and_wait(opening: &Opening<'_>, ends: Ends) -> Result<std::convert::Infallible, Failure> {
     // The caller's mask is for what the command makes, not for what is made here.
     let umask = set_umask(0);
-    if let Some(maps) = &script.maps {
-        write_file(c"/proc/self/setgroups", b"deny").map_err(failed(Stage::IdMaps))?;
-        write_file(c"/proc/self/uid_map", &maps.users).map_err(failed(Stage::IdMaps))?;
-        write_file(c"/proc/self/gid_map", &maps.groups).map_err(failed(Stage::IdMaps))?;
+    begin(opening)?;
+    let script = &wait_for_script(ends)?;
+    // What was captured by the opening is placed by the script.
+    for (all, captured) in script.slots.iter().zip(opening.slots.iter()) {
+        all.set(captured.get());
     }
-    // Only now: the maps of a process that cannot be dumped belong to the superuser.
-    call::prctl(libc::PR_SET_DUMPABLE, 0).map_err(failed(Stage::Start))?;
-    if script.loopback {
-        network::bring_up_loopback().map_err(failed(Stage::Loopback))?;
-    }
+    let ours = [ends.report, ends.status, ends.control].into_iter().chain(script.slots.iter().map(Cell::get));
+    keep_only(ours.chain(script.keep.iter().copied())).map_err(failed(Stage::Start))?;
     // Before the mounts, so that the supervisor has its sockets while those are made.
     if let Some(egress) = &script.egress {
-        network::hand_over(egress, ends.control).map_err(|(index, Errno(errno))| Failure {
-            stage: Stage::Egress,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            errno,
-        })?;
+        network::hand_over(egress, ends.control).map_err(|(index, errno)| failed_at(Stage::Egress, index, errno))?;
     }
-    mounts::build(&script.mounts, &mut script.slots).map_err(|stopped| Failure {
-        stage: if stopped.changed { Stage::Changed } else { Stage::Mount },
-        index: u32::try_from(stopped.index).unwrap_or(u32::MAX),
-        errno: stopped.errno.0,
-    })?;
+    mounts::build(&script.mounts, script.slots).map_err(|stopped| not_mounted(stopped, script.steps_before))?;
     call::change_directory(&script.directory).map_err(failed(Stage::Directory))?;
     let terminal = match &script.terminal {
         Some(path) => Some(open_terminal(path, ends.control).map_err(failed(Stage::Terminal))?),
         None => None,
     };
     let ruleset = match &script.ruleset {
-        Some(ruleset) => Some(lockdown::prepare(ruleset).map_err(|(index, Errno(errno))| Failure {
-            stage: Stage::Ruleset,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            errno,
-        })?),
+        Some(ruleset) => {
+            Some(lockdown::prepare(ruleset).map_err(|(index, errno)| failed_at(Stage::Ruleset, index, errno))?)
+        }
         None => None,
     };
     // Before the filter, which refuses to let the command change this.
     if let Some(mask) = &script.affinity {
-        let arguments = [0, size_of_val(mask.as_slice()), mask.as_ptr() as usize, 0, 0, 0];
+        let arguments = [0, size_of_val::<[u64]>(mask), mask.address(), 0, 0, 0];
         // SAFETY: pointer and size describe the mask.
         unsafe { call::raw(libc::SYS_sched_setaffinity, arguments) }.map_err(failed(Stage::Limits))?;
     }
@@ -95,10 +84,10 @@ fn prepare_and_wait(
     if script.program.is_none() {
         call::exit(0);
     }
-    let command = fork_command(script, Start { ends, ruleset, terminal, mask, umask }).map_err(failed(Stage::Fork))?;
+    let command = fork_command(&Start { script, ends, ruleset, terminal, umask }).map_err(failed(Stage::Fork))?;
     call::close(ends.report);
     // A reader of the command's output must see its end when the command's processes are gone, not when this one is.
-    keep_only(&[ends.status, ends.control], &[]).map_err(failed(Stage::Start))?;
+    keep_only([ends.status, ends.control].into_iter()).map_err(failed(Stage::Start))?;
     for standard in 0..3 {
         if standard != ends.status && standard != ends.control {
             call::close(standard);
@@ -107,45 +96,81 @@ fn prepare_and_wait(
     wait(command, ends)
 }
 
-/// What the command's process needs beside the script.
-#[derive(Clone, Copy)]
+/// What does not depend on the policy.
+fn begin(opening: &Opening<'_>) -> Result<(), Failure> {
+    if let Some(maps) = &opening.maps {
+        write_file(c"/proc/self/setgroups", b"deny").map_err(failed(Stage::IdMaps))?;
+        write_file(c"/proc/self/uid_map", &maps.users).map_err(failed(Stage::IdMaps))?;
+        write_file(c"/proc/self/gid_map", &maps.groups).map_err(failed(Stage::IdMaps))?;
+    }
+    // Only now: the maps of a process that cannot be dumped belong to the superuser.
+    call::prctl(libc::PR_SET_DUMPABLE, 0).map_err(failed(Stage::Start))?;
+    call::unshare(opening.namespaces).map_err(failed(Stage::Namespaces))?;
+    if opening.loopback {
+        network::bring_up_loopback().map_err(failed(Stage::Loopback))?;
+    }
+    lockdown::forgo_privileges().map_err(failed(Stage::Privileges))?;
+    mounts::build(&opening.mounts, opening.slots).map_err(|stopped| not_mounted(stopped, 0))
+}
+
+/// The script, when the supervisor has written it down and says where; ends the process if nobody will.
+fn wait_for_script<'a>(ends: Ends) -> Result<Script<'a>, Failure> {
+    let mut address = [0; size_of::<usize>()];
+    match call::read(ends.control, &mut address).map_err(failed(Stage::Start))? {
+        read if read == address.len() => {
+            let script = usize::from_ne_bytes(address) as *const Script<'a>;
+            // SAFETY: only the supervisor has the other end. It sends where a script lies in the arena, whose mapping this
+            // process shares at the same addresses, and does not change it from then on. Whatever the script refers to
+            // lies in there too, since only an arena makes such references; the mapping stays until the process ends.
+            Ok(unsafe { *script })
+        }
+        _ => call::exit(0),
+    }
+}
+
+fn failed_at(stage: Stage, index: usize, Errno(errno): Errno) -> Failure {
+    Failure { stage, index: u32::try_from(index).unwrap_or(u32::MAX), errno }
+}
+
+fn not_mounted(stopped: Stopped, steps_before: usize) -> Failure {
+    let stage = if stopped.changed { Stage::Changed } else { Stage::Mount };
+    failed_at(stage, steps_before + stopped.index, stopped.errno)
+}
+
+/// What the command's process needs.
 struct Start<'a> {
+    script: &'a Script<'a>,
     ends: Ends,
     ruleset: Option<RawFd>,
     terminal: Option<RawFd>,
-    mask: &'a libc::sigset_t,
     umask: u32,
 }
 
+/// A stack that is large enough for a handful of nested calls, aligned as every processor's calling convention demands.
+#[repr(C, align(16))]
+struct Stack(std::mem::MaybeUninit<[u8; 32 * 1024]>);
+
 /// Starts the command's process, which borrows this one's memory until it executes the command: copying the page tables
 /// would take longer than all that it does.
-fn fork_command(script: &mut Script, start: Start<'_>) -> call::Result<i32> {
-    struct Argument<'a> {
-        script: *mut Script,
-        start: Start<'a>,
-    }
-    extern "C" fn enter(argument: *mut libc::c_void) -> i32 {
-        // SAFETY: the address is that of the argument below, whose owner is suspended until this process is gone or has
-        // executed the command; so nobody else uses it or the script.
-        let (script, start) = unsafe {
-            let argument = &*argument.cast::<Argument<'_>>();
-            (&mut *argument.script, argument.start)
-        };
-        let Err(failure) = run_command(script, start);
+fn fork_command(start: &Start<'_>) -> call::Result<i32> {
+    extern "C" fn enter(start: *mut libc::c_void) -> i32 {
+        // SAFETY: the address is that of the value below, whose owner is suspended until this process is gone or has
+        // executed the command.
+        let start = unsafe { &*start.cast::<Start<'_>>() };
+        let Err(failure) = run_command(start);
         report(start.ends, failure)
     }
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    let top = script.stack.as_mut_ptr_range().end;
-    let mut argument = Argument { script, start };
-    // SAFETY: the stack is memory of the script's that nothing else uses, and its end is aligned as the type demands; it
-    // grows down from there. The argument lives until the call returns, which is when the other process no longer
-    // shares this memory.
-    let pid = unsafe { libc::clone(enter, top.cast(), flags, (&raw mut argument).cast()) };
+    let mut stack = Stack(std::mem::MaybeUninit::uninit());
+    let argument = std::ptr::from_ref(start).cast_mut().cast();
+    // SAFETY: the stack is memory that nothing else uses, and its end is aligned as its type demands; it grows down from
+    // there. Stack and argument live until the call returns, which is when the other process no longer shares this memory.
+    let pid = unsafe { libc::clone(enter, (&raw mut stack).add(1).cast(), flags, argument) };
     if pid < 0 { Err(Errno::last()) } else { Ok(pid) }
 }
 
-fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
-    lockdown::drop_privileges().map_err(failed(Stage::Privileges))?;
+fn lock(script: &Script<'_>, ruleset: Option<RawFd>) -> Result<(), Failure> {
+    lockdown::drop_capabilities().map_err(failed(Stage::Privileges))?;
     if let Some(ruleset) = ruleset {
         lockdown::restrict(ruleset).map_err(failed(Stage::Ruleset))?;
     }
@@ -153,8 +178,8 @@ fn lock(script: &Script, ruleset: Option<RawFd>) -> Result<(), Failure> {
 }
 
 /// The last steps in the command's own process.
-fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::Infallible, Failure> {
-    let Start { ruleset, terminal, mask, .. } = start;
+fn run_command(start: &Start<'_>) -> Result<std::convert::Infallible, Failure> {
+    let Start { script, ruleset, terminal, .. } = *start;
     // A session of its own: a signal that the command sends to its process group stays in the run, and the caller's
     // terminal is not its controlling one.
     // SAFETY: no arguments.
@@ -166,39 +191,34 @@ fn run_command(script: &mut Script, start: Start<'_>) -> Result<std::convert::In
         let limit = libc::rlimit { rlim_cur: *limit, rlim_max: *limit };
         let arguments = [0, *resource as usize, (&raw const limit) as usize, 0, 0, 0];
         // SAFETY: the limit lives through the call.
-        unsafe { call::raw(libc::SYS_prlimit64, arguments) }.map_err(|Errno(errno)| Failure {
-            stage: Stage::Limits,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            errno,
-        })?;
+        unsafe { call::raw(libc::SYS_prlimit64, arguments) }.map_err(|errno| failed_at(Stage::Limits, index, errno))?;
     }
     // Everything is closed by execve(2), except what is named here.
     const CLOSE_ON_EXEC: u32 = 4;
     call::close_range(3, u32::MAX, CLOSE_ON_EXEC).map_err(failed(Stage::Descriptors))?;
-    for fd in &script.keep {
+    for fd in script.keep.iter() {
         call::inherit(*fd).map_err(failed(Stage::Descriptors))?;
     }
     if script.lock_in == LockIn::Command {
         lock(script, ruleset)?;
     }
     set_umask(start.umask);
-    restore_signals(mask).map_err(failed(Stage::Start))?;
+    restore_signals(&script.signals).map_err(failed(Stage::Start))?;
     Err(failed(Stage::Execute)(execute(script)))
 }
 
 /// Executes the program, and as a shell script if the kernel does not know its format, as execvp(3) does.
-fn execute(script: &mut Script) -> Errno {
+fn execute(script: &Script<'_>) -> Errno {
     let Some(program) = &script.program else {
         return Errno(libc::ENOENT);
     };
-    let environment = script.environment.as_ptr() as usize;
-    let execve = |program: &std::ffi::CStr, argv: *const *const libc::c_char| {
-        let arguments = [program.as_ptr() as usize, argv as usize, environment, 0, 0, 0];
-        // SAFETY: both arrays end with a null pointer, and every other pointer in them is a string of the script.
+    let execve = |program: &std::ffi::CStr, argv: Strings<'_>| {
+        let arguments = [program.as_ptr() as usize, argv.address(), script.environment.address(), 0, 0, 0];
+        // SAFETY: both arrays end with a null pointer, and every other pointer in them is a string in the arena.
         unsafe { call::raw(libc::SYS_execve, arguments) }.err().unwrap_or(Errno(libc::EINVAL))
     };
-    match execve(program, script.argv.as_ptr()) {
-        Errno(libc::ENOEXEC) => execve(c"/bin/sh", script.argv.for_shell(program)),
+    match execve(program, script.argv) {
+        Errno(libc::ENOEXEC) => execve(c"/bin/sh", script.shell_argv),
         errno => errno,
     }
 }
@@ -288,11 +308,11 @@ fn numbers(text: &[u8]) -> impl Iterator<Item = i32> + '_ {
 }
 
 /// Closes every descriptor above 2 but these.
-fn keep_only(ours: &[RawFd], more: &[RawFd]) -> call::Result<()> {
+fn keep_only(kept: impl Iterator<Item = RawFd> + Clone) -> call::Result<()> {
     let mut from = 3;
     loop {
         // The smallest kept descriptor that is not below `from`: no sorting, no memory.
-        let next = ours.iter().chain(more).copied().filter(|fd| *fd >= from).min();
+        let next = kept.clone().filter(|fd| *fd >= from).min();
         let last = next.map_or(u32::MAX, |fd| fd.unsigned_abs().saturating_sub(1));
         if from.unsigned_abs() <= last {
             call::close_range(from.unsigned_abs(), last, 0)?;

@@ -4,7 +4,7 @@ use super::call::{self, Errno, RawFd, Result};
 use super::script::{Ruleset, Script};
 
 /// Makes the ruleset. Its paths are opened in the view that was built, so this comes after the mounts.
-pub(super) fn prepare(ruleset: &Ruleset) -> std::result::Result<RawFd, (usize, Errno)> {
+pub(super) fn prepare(ruleset: &Ruleset<'_>) -> std::result::Result<RawFd, (usize, Errno)> {
     #[repr(C)]
     struct RulesetAttr {
         handled_access_fs: u64,
@@ -32,7 +32,7 @@ pub(super) fn prepare(ruleset: &Ruleset) -> std::result::Result<RawFd, (usize, E
         grant(fd, top, *access).map_err(|errno| (index, errno))?;
         call::close(top);
     }
-    for port in &ruleset.connect {
+    for port in ruleset.connect.iter() {
         grant_connect(fd, *port).map_err(|errno| (usize::MAX, errno))?;
     }
     Ok(fd)
@@ -69,8 +69,9 @@ fn grant(ruleset: RawFd, top: RawFd, access: u64) -> Result<()> {
     unsafe { call::raw(libc::SYS_landlock_add_rule, arguments) }.map(drop)
 }
 
-/// Gives up every capability, now and for every program that is executed later.
-pub(super) fn drop_privileges() -> Result<()> {
+/// Gives up what a program that is executed later could bring: privileges of its file, capabilities of the superuser's
+/// id. What this process can do itself stays as it is.
+pub(super) fn forgo_privileges() -> Result<()> {
     call::prctl(libc::PR_SET_NO_NEW_PRIVS, 1)?;
     // Without these bits the superuser's id alone would bring capabilities back at the next execve(2).
     // NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE with their locks, and the lock of KEEP_CAPS (capabilities(7)).
@@ -89,6 +90,11 @@ pub(super) fn drop_privileges() -> Result<()> {
             Err(errno) => return Err(errno),
         }
     }
+    Ok(())
+}
+
+/// Gives up every capability.
+pub(super) fn drop_capabilities() -> Result<()> {
     #[repr(C)]
     struct Header {
         version: u32,
@@ -116,7 +122,7 @@ pub(super) fn restrict(ruleset: RawFd) -> Result<()> {
 }
 
 /// Installs the filter. The last step: the filter refuses most of what came before it.
-pub(super) fn filter(script: &Script) -> Result<()> {
+pub(super) fn filter(script: &Script<'_>) -> Result<()> {
     #[repr(C)]
     struct Program {
         length: u16,

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::call::{self, Errno, On, RawFd, Result};
 use super::mount_attributes::READ_ONLY;
-use super::script::Step;
+use super::script::{Slots, Step};
 
 /// The index of the step that failed, the error, and whether it was an object that is not the planned one.
 pub(super) struct Stopped {
@@ -14,14 +14,14 @@ pub(super) struct Stopped {
 }
 
 /// Builds the file system; stops at the first step that fails.
-pub(super) fn build(steps: &[Step], slots: &mut [RawFd]) -> std::result::Result<(), Stopped> {
+pub(super) fn build(steps: &[Step<'_>], slots: Slots<'_>) -> std::result::Result<(), Stopped> {
     let mut host_root = -1;
     for (index, step) in steps.iter().enumerate() {
         let result = match step {
             Step::Capture { slot, path, identity, recursive, attributes } => {
                 match capture(path, *identity, *recursive, *attributes) {
                     Ok(Some(tree)) => {
-                        slots[*slot] = tree;
+                        slots[*slot].set(tree);
                         Ok(())
                     }
                     Ok(None) => {
@@ -33,7 +33,7 @@ pub(super) fn build(steps: &[Step], slots: &mut [RawFd]) -> std::result::Result<
                     Err(errno) => Err(errno),
                 }
             }
-            Step::Share { slot, path } => share(path).map(|tree| slots[*slot] = tree),
+            Step::Share { slot, path } => share(path).map(|tree| slots[*slot].set(tree)),
             other => apply(other, slots, &mut host_root),
         };
         result.map_err(|errno| Stopped { index, errno, changed: false })?;
@@ -59,12 +59,12 @@ fn capture(path: &CStr, identity: Option<(u64, u64)>, recursive: bool, attribute
 
 fn share(path: &CStr) -> Result<RawFd> {
     let fd = call::open_exact(path)?;
-    let tree = call::clone_tree(fd, false);
+    let tree = call::clone_tree(fd, true);
     call::close(fd);
     tree
 }
 
-fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
+fn apply(step: &Step<'_>, slots: Slots<'_>, host_root: &mut RawFd) -> Result<()> {
     match step {
         Step::Capture { .. } | Step::Share { .. } => Ok(()),
         Step::LockHost { attributes } => call::set_attributes(On::Path(c"/"), *attributes, true),
@@ -89,8 +89,9 @@ fn apply(step: &Step, slots: &[RawFd], host_root: &mut RawFd) -> Result<()> {
         Step::Text { path, content } => make_file(path, content),
         Step::Symlink { path, target } => call::make_symlink(target, path),
         Step::Place { slot, path } => {
-            call::attach_tree(slots[*slot], path)?;
-            call::close(slots[*slot]);
+            let tree = slots[*slot].replace(-1);
+            call::attach_tree(tree, path)?;
+            call::close(tree);
             Ok(())
         }
         Step::Cover { path, with, optional } => allow_missing(*optional, bind(with, path)),

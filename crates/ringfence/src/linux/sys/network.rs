@@ -2,18 +2,21 @@
 
 use std::net::SocketAddr;
 
+use super::arena::Shared;
 use super::call::{self, Errno, RawFd, Result};
 use crate::linux::rtnetlink;
 
 /// What the child prepares for the egress proxy.
-pub(crate) struct Egress {
+#[derive(Clone, Copy)]
+pub(crate) struct Egress<'a> {
     /// Requests of rtnetlink(7).
-    pub(crate) routes: Vec<Vec<u8>>,
+    pub(crate) routes: Shared<'a, [Shared<'a, [u8]>]>,
     /// Sockets, in the order in which they are handed over.
-    pub(crate) sockets: Vec<Socket>,
+    pub(crate) sockets: Shared<'a, [Socket]>,
 }
 
 /// A socket to be bound.
+#[derive(Clone, Copy)]
 pub(crate) struct Socket {
     pub(crate) address: SocketAddr,
     pub(crate) stream: bool,
@@ -37,7 +40,7 @@ pub(super) fn bring_up_loopback() -> Result<()> {
 
 /// Makes the routes, binds the sockets and hands them over, one message each; what is optional and impossible is an empty
 /// message. The error carries the index of the socket, or the largest number for a route.
-pub(super) fn hand_over(egress: &Egress, control: RawFd) -> std::result::Result<(), (usize, Errno)> {
+pub(super) fn hand_over(egress: &Egress<'_>, control: RawFd) -> std::result::Result<(), (usize, Errno)> {
     add_routes(&egress.routes).map_err(|errno| (usize::MAX, errno))?;
     for (index, socket) in egress.sockets.iter().enumerate() {
         let failed = |errno| (index, errno);
@@ -55,7 +58,7 @@ pub(super) fn hand_over(egress: &Egress, control: RawFd) -> std::result::Result<
     Ok(())
 }
 
-fn add_routes(requests: &[Vec<u8>]) -> Result<()> {
+fn add_routes(requests: &[Shared<'_, [u8]>]) -> Result<()> {
     if requests.is_empty() {
         return Ok(());
     }

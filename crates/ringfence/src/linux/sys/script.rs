@@ -1,101 +1,97 @@
-//! What the child does, prepared so that it needs no memory of its own.
+//! What the process that is started does, prepared so that it needs no memory of its own.
 
-use std::ffi::{CStr, CString};
+use std::cell::Cell;
+use std::ffi::CStr;
 
+use super::arena::{Arena, Shared};
 use super::call::RawFd;
 use super::network::Egress;
 use crate::linux::seccomp::Instruction;
 
-/// Everything between `clone` and `execve`.
-pub(crate) struct Script {
+/// What the process begins with, before it waits for its [`Script`].
+#[derive(Clone, Copy)]
+pub(crate) struct Opening<'a> {
     /// `CLONE_NEW*` flags.
     pub(crate) namespaces: u64,
-    /// The cgroup that the child is born in.
-    pub(crate) cgroup: Option<RawFd>,
     /// Contents of `uid_map` and `gid_map`, where there is a user namespace.
-    pub(crate) maps: Option<IdMaps>,
-    /// The file system.
-    pub(crate) mounts: Vec<Step>,
-    /// Descriptors of captured trees, by slot.
-    pub(crate) slots: Vec<RawFd>,
+    pub(crate) maps: Option<IdMaps<'a>>,
     /// Whether the loopback device is brought up.
     pub(crate) loopback: bool,
+    /// The first steps of the file system.
+    pub(crate) mounts: Shared<'a, [Step<'a>]>,
+    /// Room for descriptors of captured trees, by slot.
+    pub(crate) slots: Slots<'a>,
+}
+
+/// Everything from there to `execve`.
+#[derive(Clone, Copy)]
+pub(crate) struct Script<'a> {
     /// What the egress proxy needs inside.
-    pub(crate) egress: Option<Egress>,
+    pub(crate) egress: Option<Egress<'a>>,
+    /// The further steps of the file system.
+    pub(crate) mounts: Shared<'a, [Step<'a>]>,
+    /// How many steps came before them.
+    pub(crate) steps_before: usize,
+    /// Room for all descriptors of captured trees, by slot.
+    pub(crate) slots: Slots<'a>,
     /// The Landlock ruleset.
-    pub(crate) ruleset: Option<Ruleset>,
+    pub(crate) ruleset: Option<Ruleset<'a>>,
     /// The seccomp program.
-    pub(crate) filter: Vec<Instruction>,
+    pub(crate) filter: Shared<'a, [Instruction]>,
     /// Which process locks itself down.
     pub(crate) lock_in: LockIn,
     /// Where the command starts.
-    pub(crate) directory: CString,
+    pub(crate) directory: Shared<'a, CStr>,
     /// What is executed; nothing, if only the sandbox is tried out.
-    pub(crate) program: Option<CString>,
+    pub(crate) program: Option<Shared<'a, CStr>>,
     /// Arguments.
-    pub(crate) argv: Strings,
+    pub(crate) argv: Strings<'a>,
+    /// Arguments for a shell that is to run the program: its name, the program, all arguments but the first.
+    pub(crate) shell_argv: Strings<'a>,
     /// Environment.
-    pub(crate) environment: Strings,
+    pub(crate) environment: Strings<'a>,
     /// `setrlimit(2)`: resource, limit.
-    pub(crate) rlimits: Vec<(u32, u64)>,
+    pub(crate) rlimits: Shared<'a, [(u32, u64)]>,
     /// Processors, as the mask of `sched_setaffinity(2)`.
-    pub(crate) affinity: Option<Vec<u64>>,
+    pub(crate) affinity: Option<Shared<'a, [u64]>>,
     /// The path of the terminal multiplexer, if the command gets a terminal of its own.
-    pub(crate) terminal: Option<CString>,
+    pub(crate) terminal: Option<Shared<'a, CStr>>,
     /// Descriptors that the command inherits beyond the standard ones.
-    pub(crate) keep: Vec<RawFd>,
-    /// The stack of the command's process until it executes the command.
-    pub(crate) stack: Box<[StackBlock]>,
+    pub(crate) keep: Shared<'a, [RawFd]>,
+    /// The command's signal mask.
+    pub(crate) signals: libc::sigset_t,
 }
 
-/// A piece of a stack, aligned as every processor's calling convention demands.
+/// Descriptors that the process itself fills in.
+pub(crate) type Slots<'a> = Shared<'a, [Cell<RawFd>]>;
+
+/// An array of pointers to strings, ended by a null pointer, as execve(2) takes it.
 #[derive(Clone, Copy)]
-#[repr(align(16))]
-pub(crate) struct StackBlock(#[expect(dead_code, reason = "only the kernel and the compiled code use it")] [u8; 16]);
+pub(crate) struct Strings<'a>(Shared<'a, [*const libc::c_char]>);
 
-impl StackBlock {
-    /// An empty stack that is large enough for a handful of nested calls.
-    pub(crate) fn stack() -> Box<[Self]> {
-        vec![Self([0; 16]); 32 * 1024 / 16].into_boxed_slice()
-    }
-}
-
-/// Strings, and the array of pointers to them that execve(2) takes.
-pub(crate) struct Strings {
-    pointers: Vec<*const libc::c_char>,
-    /// Keeps what the pointers point to alive; a moved `CString` leaves its bytes where they are.
-    _strings: Vec<CString>,
-}
-
-impl Strings {
-    pub(crate) fn new(strings: Vec<CString>) -> Self {
-        // One free place in front, for the name of a shell.
-        let pointers = std::iter::once(std::ptr::null())
-            .chain(strings.iter().map(|string| string.as_ptr()))
-            .chain([std::ptr::null()])
-            .collect();
-        Self { pointers, _strings: strings }
+impl<'a> Strings<'a> {
+    /// Lays an array of strings out.
+    ///
+    /// # Errors
+    ///
+    /// If the arena is full.
+    pub(crate) fn new(arena: &'a Arena, strings: &[Shared<'a, CStr>]) -> std::io::Result<Self> {
+        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        arena.list(pointers).map(Self)
     }
 
-    /// The array, ended by a null pointer.
-    pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
-        self.pointers[1..].as_ptr()
-    }
-
-    /// The array for a shell that is to run `program`: its name, the program in place of the first string, the rest.
-    pub(super) fn for_shell(&mut self, program: &CStr) -> *const *const libc::c_char {
-        self.pointers[0] = c"sh".as_ptr();
-        if self.pointers.len() > 2 {
-            self.pointers[1] = program.as_ptr();
-        }
-        self.pointers.as_ptr()
+    /// The array.
+    pub(super) fn address(self) -> usize {
+        self.0.address()
     }
 }
 
 /// Identity mappings of a user namespace (user_namespaces(7)).
-pub(crate) struct IdMaps {
-    pub(crate) users: Vec<u8>,
-    pub(crate) groups: Vec<u8>,
+#[derive(Clone, Copy)]
+pub(crate) struct IdMaps<'a> {
+    pub(crate) users: Shared<'a, [u8]>,
+    pub(crate) groups: Shared<'a, [u8]>,
 }
 
 /// Which process takes the filter, the ruleset and the loss of privileges on itself.
@@ -108,31 +104,33 @@ pub(crate) enum LockIn {
 }
 
 /// A prepared [`MountStep`](crate::plan::linux::MountStep).
-pub(crate) enum Step {
-    Capture { slot: usize, path: CString, identity: Option<(u64, u64)>, recursive: bool, attributes: u64 },
+#[derive(Clone, Copy)]
+pub(crate) enum Step<'a> {
+    Capture { slot: usize, path: Shared<'a, CStr>, identity: Option<(u64, u64)>, recursive: bool, attributes: u64 },
     LockHost { attributes: u64 },
     EmptyRoot,
     DetachHost,
-    Mount { path: CString, kind: CString, flags: u64, data: Option<CString> },
-    Directory { path: CString, mode: u32 },
-    File { path: CString },
-    Text { path: CString, content: Vec<u8> },
-    Symlink { path: CString, target: CString },
-    Place { slot: usize, path: CString },
-    Cover { path: CString, with: CString, optional: bool },
-    ReadOnly { path: CString },
-    Share { slot: usize, path: CString },
+    Mount { path: Shared<'a, CStr>, kind: Shared<'a, CStr>, flags: u64, data: Option<Shared<'a, CStr>> },
+    Directory { path: Shared<'a, CStr>, mode: u32 },
+    File { path: Shared<'a, CStr> },
+    Text { path: Shared<'a, CStr>, content: Shared<'a, [u8]> },
+    Symlink { path: Shared<'a, CStr>, target: Shared<'a, CStr> },
+    Place { slot: usize, path: Shared<'a, CStr> },
+    Cover { path: Shared<'a, CStr>, with: Shared<'a, CStr>, optional: bool },
+    ReadOnly { path: Shared<'a, CStr> },
+    Share { slot: usize, path: Shared<'a, CStr> },
 }
 
 /// A prepared Landlock ruleset.
-pub(crate) struct Ruleset {
+#[derive(Clone, Copy)]
+pub(crate) struct Ruleset<'a> {
     pub(crate) handled_files: u64,
     pub(crate) handled_network: u64,
     pub(crate) scoped: u64,
     /// TCP ports that may be connected to.
-    pub(crate) connect: Vec<u16>,
+    pub(crate) connect: Shared<'a, [u16]>,
     /// Path and rights; rights that only a directory can have are dropped for a file.
-    pub(crate) rules: Vec<(CString, u64)>,
+    pub(crate) rules: Shared<'a, [(Shared<'a, CStr>, u64)]>,
 }
 
 /// Where the child was when it failed.
@@ -141,6 +139,7 @@ pub(crate) struct Ruleset {
 pub(crate) enum Stage {
     Start = 1,
     IdMaps,
+    Namespaces,
     Mount,
     Changed,
     Loopback,
@@ -157,9 +156,10 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Start,
         Self::IdMaps,
+        Self::Namespaces,
         Self::Mount,
         Self::Changed,
         Self::Loopback,

@@ -47,7 +47,7 @@ impl Signals {
     }
 
     /// The mask of this thread before.
-    pub(super) fn mask_before(&self) -> &libc::sigset_t {
+    pub(crate) fn mask_before(&self) -> &libc::sigset_t {
         &self.before
     }
 
@@ -89,6 +89,16 @@ impl Caught {
     /// Whether the size of the terminal changed.
     pub(crate) fn is_resize(self) -> bool {
         i32::from(self.number) == libc::SIGWINCH
+    }
+}
+
+/// The signal mask of this thread (pthread_sigmask(3)).
+pub(crate) fn mask() -> libc::sigset_t {
+    let mut mask = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: without a new mask the call only writes the old one; the zeroes are an empty mask should it fail.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), mask.as_mut_ptr());
+        mask.assume_init()
     }
 }
 

@@ -3,6 +3,9 @@
 //! First a layout is made: which object lies at which path, where a deeper path wins over a shallower one. Then it is
 //! written down as steps. Everything that stays is captured before the host is locked, and placed after it, so that no
 //! step depends on a lock being lifted again.
+//!
+//! What every run gets fresh does not depend on the policy, so those steps come first: a process can carry them out
+//! before its policy was read ([`opening`]).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -44,7 +47,7 @@ pub enum MountStep {
         /// Mode of its top directory.
         mode: u32,
     },
-    /// Takes hold of a directory of the run's own, to be placed later.
+    /// Takes hold of a part of the run's own tmpfs with everything mounted below it, to be placed later.
     Share {
         /// Number under which it is placed.
         slot: u32,
@@ -80,13 +83,6 @@ pub enum MountStep {
         /// What it says.
         content: String,
     },
-    /// Shows a file of the run's own in place of the host's.
-    Show {
-        /// What is shown.
-        file: PathBuf,
-        /// In place of what.
-        path: PathBuf,
-    },
     /// Makes a symbolic link in a tmpfs of the run.
     Symlink {
         /// Where.
@@ -105,8 +101,8 @@ pub enum MountStep {
     Cover {
         /// What is covered.
         path: PathBuf,
-        /// Whether it is a directory.
-        directory: bool,
+        /// The empty directory or file.
+        with: PathBuf,
         /// Whether it may be missing.
         optional: bool,
     },
@@ -129,28 +125,38 @@ pub struct Attributes {
 /// Device nodes that every run has.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Where the tmpfs lies that the fresh directories are parts of.
-const SCRATCH: &str = "/tmp";
+/// Where the run's own tmpfs lies while it is filled; the process file system covers it in the end.
+const SCRATCH: &str = "/proc";
 
-/// The read-only directory in which the empty directory and the empty file lie that cover hidden paths.
+/// What every run gets fresh: where it goes, which part of the tmpfs it is, and the mode of its top directory.
+const FRESH_PARTS: [(&str, &str, u32); 5] = [
+    ("/dev", "/proc/dev", 0o755),
+    (RUN, "/proc/run", 0o755),
+    ("/tmp", "/proc/tmp", 0o1777),
+    (VAR_TMP, "/proc/var-tmp", 0o1777),
+    // Last: from then on the tmpfs is out of sight.
+    ("/proc", "/proc/proc", 0o555),
+];
+
+/// Made read-only once what lies in it is made: nothing can be planted among the sockets of services.
 const RUN: &str = "/run";
-/// The empty directory.
-pub(crate) const EMPTY_DIRECTORY: &str = "/run/.ringfence/directory";
-/// The empty file.
-pub(crate) const EMPTY_FILE: &str = "/run/.ringfence/file";
 
-/// Where texts of the run's own lie that are shown in place of files of the host.
-const TEXTS: &str = "/run/.ringfence";
+/// The directory, read-only from the start, with the empty directory and the empty file that cover hidden paths; a bind
+/// mount takes the flag over.
+const COVERS: &str = "/run/.ringfence";
+/// The same as long as the tmpfs is being filled.
+const COVERS_IN_SCRATCH: &str = "/proc/run/.ringfence";
+
+/// The part of the tmpfs with texts of the run's own that are shown in place of files of the host.
+const TEXTS: &str = "/proc/texts";
 
 /// Parts of the process file system that show the host's memory and keys to the superuser.
-const PROC_SECRET: &[&str] = &["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kpagecount", "/proc/kpageflags"];
+const PROC_SECRET: &[&str] = &["kcore", "keys", "timer_list", "kpagecount", "kpageflags"];
 
 /// What lies at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Layer {
-    Tmpfs { mode: u32 },
-    Proc,
-    Dev,
+    Fresh,
     Host { identity: Option<Identity>, directory: bool, attributes: Attributes },
     Symlink { target: PathBuf },
     Text { content: String },
@@ -165,28 +171,26 @@ const WRITABLE: Attributes = Attributes { read_only: false, devices: false };
 /// The steps that build what the command sees.
 pub(super) fn steps(policy: &Policy, survey: &Survey, uid: u32) -> Vec<MountStep> {
     let layout = layout(policy, survey);
-    Steps {
-        layout: &layout,
-        empty_root: survey.read.is_some(),
-        superuser: uid == 0,
-        slots: 0,
-        fresh: BTreeMap::new(),
-        captures: vec![],
-        places: vec![],
-    }
-    .write_down()
+    let texts = BTreeMap::new();
+    Steps { layout: &layout, slots: FIRST_FREE_SLOT, texts, captures: vec![], places: vec![] }
+        .write_down(uid == 0, survey.read.is_some())
+}
+
+/// The steps that come first whatever the policy says, unless it lists what can be read.
+pub(super) fn opening(uid: u32) -> Vec<MountStep> {
+    let mut steps = capture_devices();
+    fill_scratch(uid == 0, &mut steps);
+    steps
 }
 
 fn layout(policy: &Policy, survey: &Survey) -> Layout {
     let mut layout = Layout::new();
-    layout.insert("/tmp".into(), Layer::Tmpfs { mode: 0o1777 });
-    // Behind an empty root it is made; on the host it may be missing, or a link into the other one.
-    if survey.read.is_some() || survey.fresh.iter().any(|path| path == Path::new(VAR_TMP)) {
-        layout.insert(VAR_TMP.into(), Layer::Tmpfs { mode: 0o1777 });
+    for (path, ..) in FRESH_PARTS {
+        // Behind an empty root it is made; on the host it may be missing, or a link into the other one.
+        if path != VAR_TMP || survey.read.is_some() || survey.fresh.iter().any(|fresh| fresh == Path::new(VAR_TMP)) {
+            layout.insert(path.into(), Layer::Fresh);
+        }
     }
-    layout.insert(RUN.into(), Layer::Tmpfs { mode: 0o755 });
-    layout.insert("/dev".into(), Layer::Dev);
-    layout.insert("/proc".into(), Layer::Proc);
     match policy.network.mode.value {
         NetworkMode::Off => {}
         NetworkMode::Open => {
@@ -238,7 +242,7 @@ fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
     let visible = match nearest(layout, path) {
         // A text that is not shown any more would leave the host's file.
         Some(Layer::Host { .. } | Layer::Text { .. }) => true,
-        Some(Layer::Hidden { .. } | Layer::Tmpfs { .. } | Layer::Dev | Layer::Proc | Layer::Symlink { .. }) => false,
+        Some(Layer::Hidden { .. } | Layer::Fresh | Layer::Symlink { .. }) => false,
         None => survey.read.is_none(),
     };
     layout.retain(|inner, _| !inner.starts_with(path));
@@ -271,107 +275,168 @@ impl Layer {
     }
 }
 
+const fn slots_of_devices() -> u32 {
+    DEVICES.len() as u32
+}
+
+/// The slot of the mount that makes the covers read-only.
+const COVERS_SLOT: u32 = slots_of_devices();
+/// The slot of the first of [`FRESH_PARTS`].
+const FRESH_SLOT: u32 = COVERS_SLOT + 1;
+/// The first slot that the opening does not use.
+const FIRST_FREE_SLOT: u32 = FRESH_SLOT + FRESH_PARTS.len() as u32;
+
+fn capture_devices() -> Vec<MountStep> {
+    let attributes = Attributes { read_only: false, devices: true };
+    let capture = |(slot, name): (u32, &&str)| MountStep::Capture {
+        slot,
+        path: Path::new("/dev").join(name),
+        identity: None,
+        recursive: false,
+        attributes,
+    };
+    (0..).zip(DEVICES).map(capture).collect()
+}
+
+/// Makes the one tmpfs and everything in it that every run gets, and takes hold of its parts.
+fn fill_scratch(superuser: bool, steps: &mut Vec<MountStep>) {
+    steps.push(MountStep::Tmpfs { path: SCRATCH.into(), mode: 0o755 });
+    let directory = |path: PathBuf, mode| MountStep::Directory { path, mode };
+    steps.extend(FRESH_PARTS.map(|(_, part, mode)| directory(part.into(), mode)));
+    fill_devices(Path::new("/proc/dev"), steps);
+    let covers = Path::new(COVERS_IN_SCRATCH);
+    steps.extend([covers.to_owned(), empty(covers, true)].map(|path| directory(path, 0o555)));
+    steps.extend([
+        MountStep::File { path: empty(covers, false) },
+        MountStep::Share { slot: COVERS_SLOT, path: covers.to_owned() },
+        MountStep::Place { slot: COVERS_SLOT, path: covers.to_owned() },
+        MountStep::ReadOnly { path: covers.to_owned() },
+    ]);
+    let proc = Path::new("/proc/proc");
+    steps.push(MountStep::Proc { path: proc.to_owned() });
+    // Files of the kernel's settings check for the superuser by id, not by capability, and the id is the real one.
+    if superuser {
+        steps.push(MountStep::ReadOnly { path: proc.to_owned() });
+        let with = empty(covers, false);
+        let cover = |name: &&str| MountStep::Cover { path: proc.join(name), with: with.clone(), optional: true };
+        steps.extend(PROC_SECRET.iter().map(cover));
+    }
+    steps.extend(
+        (FRESH_SLOT..).zip(FRESH_PARTS).map(|(slot, (_, part, _))| MountStep::Share { slot, path: part.into() }),
+    );
+}
+
+fn fill_devices(top: &Path, steps: &mut Vec<MountStep>) {
+    for (slot, name) in (0..).zip(DEVICES) {
+        steps.extend([MountStep::File { path: top.join(name) }, MountStep::Place { slot, path: top.join(name) }]);
+    }
+    let links =
+        [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
+    for (name, target) in links {
+        steps.push(MountStep::Symlink { path: top.join(name), target: target.into() });
+    }
+    steps.push(MountStep::Directory { path: top.join("shm"), mode: 0o1777 });
+    steps.push(MountStep::Directory { path: top.join("pts"), mode: 0o755 });
+    steps.push(MountStep::Devpts { path: top.join("pts") });
+}
+
+/// The empty object that covers a directory or a file.
+fn empty(covers: &Path, directory: bool) -> PathBuf {
+    covers.join(if directory { "directory" } else { "file" })
+}
+
 /// Writes a layout down.
 struct Steps<'a> {
     layout: &'a Layout,
-    empty_root: bool,
-    superuser: bool,
     slots: u32,
-    /// The slot of each directory that the run gets fresh.
-    fresh: BTreeMap<&'a Path, u32>,
+    /// The slot of each text that is shown over a file of the host.
+    texts: BTreeMap<&'a Path, u32>,
     captures: Vec<MountStep>,
     places: Vec<MountStep>,
 }
 
 impl<'a> Steps<'a> {
-    fn write_down(mut self) -> Vec<MountStep> {
-        self.share_fresh_directories();
-        let (first, rest): (Vec<_>, Vec<_>) = self.layout.iter().partition(|(path, _)| path.starts_with(RUN));
-        // The covers come first: everything hidden is bound from them. They are read-only before they are used, since
-        // a bind mount takes the flag over.
-        first.into_iter().for_each(|(path, layer)| self.add(path, layer));
-        let covers = Path::new(EMPTY_DIRECTORY);
-        for directory in [covers.parent().unwrap_or(covers), covers] {
-            self.places.push(MountStep::Directory { path: directory.to_owned(), mode: 0o555 });
-        }
-        self.places.push(MountStep::File { path: EMPTY_FILE.into() });
-        for (path, layer) in self.layout {
-            if let (Layer::Text { content }, None) = (layer, self.made_in(path)) {
-                self.places.push(MountStep::Text { path: text_for(path), content: content.clone() });
+    fn write_down(mut self, superuser: bool, empty_root: bool) -> Vec<MountStep> {
+        let top = empty_root.then(|| Path::new("/"));
+        self.write_texts(top);
+        for (slot, (path, ..)) in (FRESH_SLOT..).zip(FRESH_PARTS) {
+            if self.layout.contains_key(Path::new(path)) {
+                if let Some(top) = top {
+                    make_target(top, Path::new(path), &Layer::Fresh, &mut self.places);
+                }
+                self.places.push(MountStep::Place { slot, path: path.into() });
             }
         }
+        let others = self.layout.iter().filter(|(_, layer)| **layer != Layer::Fresh);
+        let (in_run, others): (Vec<_>, Vec<_>) = others.partition(|(path, _)| path.starts_with(RUN));
+        in_run.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
         self.places.push(MountStep::ReadOnly { path: RUN.into() });
-        rest.into_iter().for_each(|(path, layer)| self.add(path, layer));
-        let mut steps = self.captures;
-        steps.push(if self.empty_root { MountStep::EmptyRoot } else { MountStep::LockHost });
-        steps.append(&mut self.places);
-        if self.empty_root {
+        others.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
+        let mut steps = capture_devices();
+        if empty_root {
+            steps.append(&mut self.captures);
+            steps.push(MountStep::EmptyRoot);
+            steps.push(MountStep::Directory { path: SCRATCH.into(), mode: 0o755 });
+            fill_scratch(superuser, &mut steps);
+            steps.append(&mut self.places);
             steps.extend([MountStep::DetachHost, MountStep::ReadOnly { path: "/".into() }]);
+        } else {
+            fill_scratch(superuser, &mut steps);
+            steps.append(&mut self.captures);
+            steps.push(MountStep::LockHost);
+            steps.append(&mut self.places);
         }
         steps
     }
 
-    fn add(&mut self, path: &Path, layer: &Layer) {
-        let top = self.made_in(path);
+    /// Writes the texts that are shown over files of the host, and takes hold of them.
+    fn write_texts(&mut self, top: Option<&'a Path>) {
+        for (path, layer) in self.layout {
+            if let (Layer::Text { content }, None) = (layer, self.made_in(path, top)) {
+                if self.texts.is_empty() {
+                    self.captures.push(MountStep::Directory { path: TEXTS.into(), mode: 0o755 });
+                }
+                let slot = self.next_slot();
+                let file = Path::new(TEXTS).join(slot.to_string());
+                self.captures.push(MountStep::Text { path: file.clone(), content: content.clone() });
+                self.captures.push(MountStep::Share { slot, path: file });
+                self.texts.insert(path, slot);
+            }
+        }
+    }
+
+    fn add(&mut self, path: &Path, layer: &Layer, top: Option<&'a Path>) {
+        let top = self.made_in(path, top);
         if let Some(top) = top {
             make_target(top, path, layer, &mut self.places);
         }
         match layer {
-            Layer::Tmpfs { .. } => self.place_fresh(path),
-            Layer::Proc => self.proc(path),
-            Layer::Dev => {
-                self.place_fresh(path);
-                self.device(path);
-            }
+            Layer::Fresh => {}
             Layer::Symlink { target } => {
                 self.places.push(MountStep::Symlink { path: path.to_owned(), target: target.clone() });
             }
-            Layer::Text { content } => self.places.push(match top {
-                Some(_) => MountStep::Text { path: path.to_owned(), content: content.clone() },
-                None => MountStep::Show { file: text_for(path), path: path.to_owned() },
-            }),
+            Layer::Text { content } => match self.texts.get(path) {
+                Some(slot) => self.places.extend([
+                    MountStep::Place { slot: *slot, path: path.to_owned() },
+                    MountStep::ReadOnly { path: path.to_owned() },
+                ]),
+                None => self.places.push(MountStep::Text { path: path.to_owned(), content: content.clone() }),
+            },
             Layer::Hidden { directory, optional } => {
-                let (directory, optional) = (*directory, *optional);
-                self.places.push(MountStep::Cover { path: path.to_owned(), directory, optional });
+                let with = empty(Path::new(COVERS), *directory);
+                self.places.push(MountStep::Cover { path: path.to_owned(), with, optional: *optional });
             }
-            Layer::Host { identity, attributes, .. } => self.keep(path, *identity, true, *attributes),
+            Layer::Host { identity, attributes, .. } => self.keep(path, *identity, *attributes),
         }
     }
 
     /// The directory of the run's own in which the target at a path must be made. One on the host is there, since it is
     /// the object itself.
-    fn made_in(&self, path: &Path) -> Option<&'a Path> {
+    fn made_in(&self, path: &Path, top: Option<&'a Path>) -> Option<&'a Path> {
         match path.ancestors().skip(1).find_map(|above| self.layout.get_key_value(above)) {
-            Some((top, Layer::Tmpfs { .. } | Layer::Dev)) => Some(top.as_path()),
-            None if self.empty_root => Some(Path::new("/")),
+            Some((fresh, Layer::Fresh)) => Some(fresh.as_path()),
+            None => top,
             _ => None,
-        }
-    }
-
-    /// Makes the one tmpfs, with a directory in it for each that the run gets fresh. It lies where one of them will
-    /// cover it.
-    fn share_fresh_directories(&mut self) {
-        if self.empty_root {
-            self.places.push(MountStep::Directory { path: SCRATCH.into(), mode: 0o755 });
-        }
-        self.places.push(MountStep::Tmpfs { path: SCRATCH.into(), mode: 0o755 });
-        for (path, layer) in self.layout {
-            let mode = match layer {
-                Layer::Tmpfs { mode } => *mode,
-                Layer::Dev => 0o755,
-                _ => continue,
-            };
-            let slot = self.next_slot();
-            let part = Path::new(SCRATCH).join(slot.to_string());
-            self.places.push(MountStep::Directory { path: part.clone(), mode });
-            self.places.push(MountStep::Share { slot, path: part });
-            self.fresh.insert(path, slot);
-        }
-    }
-
-    fn place_fresh(&mut self, path: &Path) {
-        if let Some(slot) = self.fresh.get(path) {
-            self.places.push(MountStep::Place { slot: *slot, path: path.to_owned() });
         }
     }
 
@@ -380,43 +445,12 @@ impl<'a> Steps<'a> {
         self.slots - 1
     }
 
-    /// Captures an object of the host and places it where it was.
-    fn keep(&mut self, path: &Path, identity: Option<Identity>, recursive: bool, attributes: Attributes) {
+    /// Captures an object of the host, with what is mounted below it, and places it where it was.
+    fn keep(&mut self, path: &Path, identity: Option<Identity>, attributes: Attributes) {
         let slot = self.next_slot();
-        self.captures.push(MountStep::Capture { slot, path: path.to_owned(), identity, recursive, attributes });
+        self.captures.push(MountStep::Capture { slot, path: path.to_owned(), identity, recursive: true, attributes });
         self.places.push(MountStep::Place { slot, path: path.to_owned() });
     }
-
-    fn proc(&mut self, path: &Path) {
-        self.places.push(MountStep::Proc { path: path.to_owned() });
-        // Files of the kernel's settings check for the superuser by id, not by capability, and the id is the real one.
-        if self.superuser {
-            self.places.push(MountStep::ReadOnly { path: path.to_owned() });
-            let cover = |path: &&str| MountStep::Cover { path: path.into(), directory: false, optional: true };
-            self.places.extend(PROC_SECRET.iter().map(cover));
-        }
-    }
-
-    fn device(&mut self, path: &Path) {
-        for name in DEVICES {
-            let node = path.join(name);
-            self.places.push(MountStep::File { path: node.clone() });
-            self.keep(&node, None, false, Attributes { read_only: false, devices: true });
-        }
-        let links =
-            [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
-        for (name, target) in links {
-            self.places.push(MountStep::Symlink { path: path.join(name), target: target.into() });
-        }
-        self.places.push(MountStep::Directory { path: path.join("shm"), mode: 0o1777 });
-        self.places.push(MountStep::Directory { path: path.join("pts"), mode: 0o755 });
-        self.places.push(MountStep::Devpts { path: path.join("pts") });
-    }
-}
-
-/// Where the text lies that is shown at a path.
-fn text_for(path: &Path) -> PathBuf {
-    Path::new(TEXTS).join(path.file_name().unwrap_or_default())
 }
 
 fn make_target(top: &Path, path: &Path, layer: &Layer, steps: &mut Vec<MountStep>) {
