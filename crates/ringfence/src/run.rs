@@ -24,6 +24,9 @@ pub struct Run {
 /// On Linux a process of its own makes namespaces and fresh directories while policy and plan are still being made,
 /// which saves a third of the time until the command starts. It becomes part of a run whose plan begins the same way, and
 /// is ended otherwise: what is enforced is always the plan. Elsewhere there is nothing to do ahead.
+///
+/// It borrows this program's memory, and as long as it or its run lives, this program cannot be traced or dumped
+/// (`PR_SET_DUMPABLE`): files of `/proc/self` belong to the superuser meanwhile.
 #[derive(Debug)]
 pub struct Ahead {
     #[cfg(target_os = "linux")]
@@ -45,7 +48,7 @@ impl Ahead {
     /// run is started, and is told then.
     pub fn start() -> Option<Self> {
         #[cfg(target_os = "linux")]
-        return SystemAhead::usual().ok().map(|ahead| Self { ahead });
+        return SystemAhead::usual()?.ok().map(|ahead| Self { ahead });
         #[cfg(not(target_os = "linux"))]
         return None;
     }

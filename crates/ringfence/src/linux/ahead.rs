@@ -1,7 +1,7 @@
 //! A process that has begun its sandbox before its plan is known.
 
 use super::compile::{Compiler, Made};
-use super::sys::{Arena, Launched, Signals, Waiting};
+use super::sys::{Arena, Borrowed, Launched, Memory, Signals, Waiting};
 use crate::Error;
 use crate::plan::Command;
 use crate::plan::linux::{LinuxPlan, Opening, User};
@@ -16,18 +16,23 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Starts the opening that most plans have.
-    pub(crate) fn usual() -> Result<Self, Error> {
+    /// Starts the opening that most plans have, in this process's own memory. `None` if that is lent already.
+    pub(crate) fn usual() -> Option<Result<Self, Error>> {
+        let memory = Memory::Borrowed(Borrowed::take()?);
         let user = User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() };
-        Self::start(Opening::usual(user), None)
+        Some(Self::start_in(memory, Opening::usual(user), None))
     }
 
     /// Starts an opening, in a control group if one is given.
     pub(super) fn start(opening: Opening, cgroup: Option<i32>) -> Result<Self, Error> {
+        Self::start_in(Memory::Copied, opening, cgroup)
+    }
+
+    fn start_in(memory: Memory, opening: Opening, cgroup: Option<i32>) -> Result<Self, Error> {
         let failed = |source| Error::Sandbox { step: "making the process".to_owned(), source };
         let arena = Arena::new().map_err(failed)?;
         let script = Compiler::new(&arena).opening(&opening)?;
-        let waiting = Waiting::start(&script, cgroup).map_err(failed)?;
+        let waiting = Waiting::start(script, &arena, memory, cgroup).map_err(failed)?;
         Ok(Self { opening, waiting, arena })
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::cgroup;
 use super::compile::{Compiler, Made};
-use super::sys::{Arena, Failure, LockIn, Stage, Waiting, call, wait_for};
+use super::sys::{Arena, Failure, LockIn, Memory, Stage, Waiting, call, wait_for};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
 use crate::plan::linux::{
@@ -129,7 +129,8 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
     script.program = None;
     // The lock-down is part of what is tried, whichever process takes it on itself in a real run.
     script.lock_in = LockIn::Init;
-    let waiting = Waiting::start(&begin, None).map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
+    let waiting = Waiting::start(begin, &arena, Memory::Copied, None)
+        .map_err(|error| format!("clone3 failed: {error}{}", advice(&error)))?;
     let mut launched = waiting.tell(script, &arena).map_err(|error| error.to_string())?;
     let outcome = launched.outcome();
     wait_for(launched.pid).map_err(|error| error.to_string())?;

@@ -1,8 +1,8 @@
 //! System calls that no safe crate offers, and the code that runs between `clone` and `execve`.
 //!
-//! That code shares nothing with the supervisor but a copy of its memory, in which another thread may have held the
-//! allocator's lock. So it allocates nothing, takes no lock and calls nothing but system calls: it walks a script that
-//! was prepared before.
+//! That code works in a copy of the supervisor's memory, in which another thread may have held the allocator's lock, or
+//! in that memory itself. So it allocates nothing, takes no lock and calls nothing but system calls: it walks a script
+//! that was prepared before.
 
 mod arena;
 pub(crate) mod call;
@@ -16,7 +16,7 @@ mod script;
 mod signals;
 
 pub(crate) use arena::{Arena, Shared};
-pub(crate) use launch::{Launched, Waiting};
+pub(crate) use launch::{Borrowed, Launched, Memory, Waiting};
 pub(crate) use network::{Egress, Socket};
 pub(crate) use script::{Ended, Failure, IdMaps, LockIn, Opening, Ruleset, Script, Slots, Stage, Step, Strings};
 pub(crate) use signals::{Signals, mask, wait_for};

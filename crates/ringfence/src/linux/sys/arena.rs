@@ -8,13 +8,14 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::call::Errno;
 
 /// A piece of shared memory, filled from front to back.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    base: NonNull<u8>,
+    mapping: Arc<Mapping>,
     used: Cell<usize>,
 }
 
@@ -22,15 +23,31 @@ pub(crate) struct Arena {
 #[derive(Debug)]
 pub(crate) struct Shared<'a, T: ?Sized>(&'a T);
 
+/// The memory of an arena, which stays as long as anybody holds this.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    base: NonNull<u8>,
+}
+
+// SAFETY: the value is an address range that it owns; what is written there is written through an arena, which is not
+// shared between threads.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; nothing can be read or written through a shared reference.
+unsafe impl Sync for Mapping {}
+
 /// Address space, not memory: only pages that are written to exist. A policy of 10,000 entries takes two of it.
 const SIZE: usize = 32 << 20;
+
+/// In front of everything else there is a stack for a process that has no memory of its own, and in front of that a page
+/// that cannot be touched, should the stack ever be too small.
+const STACK: std::ops::Range<usize> = 64 << 10..256 << 10;
 
 impl Arena {
     /// Reserves the memory.
     ///
     /// # Errors
     ///
-    /// What `mmap(2)` answered.
+    /// What `mmap(2)` or `mprotect(2)` answered.
     pub(crate) fn new() -> std::io::Result<Self> {
         let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
@@ -38,9 +55,24 @@ impl Arena {
         if base == libc::MAP_FAILED {
             return Err(Errno::last().into());
         }
-        NonNull::new(base.cast::<u8>())
-            .map(|base| Self { base, used: Cell::new(0) })
-            .ok_or_else(|| Errno(libc::ENOMEM).into())
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno(libc::ENOMEM))?;
+        let mapping = Arc::new(Mapping { base });
+        // SAFETY: the range lies in the new mapping, which nobody uses yet.
+        match unsafe { libc::mprotect(base.as_ptr().cast(), STACK.start, libc::PROT_NONE) } {
+            0 => Ok(Self { mapping, used: Cell::new(STACK.end) }),
+            _ => Err(Errno::last().into()),
+        }
+    }
+
+    /// The upper end of the stack, for one process.
+    pub(super) fn stack(&self) -> NonNull<u8> {
+        // SAFETY: the offset is inside the mapping.
+        unsafe { self.mapping.base.add(STACK.end) }
+    }
+
+    /// Keeps the memory where it is as long as the result lives.
+    pub(super) fn keep(&self) -> Arc<Mapping> {
+        Arc::clone(&self.mapping)
     }
 
     /// Puts a value in.
@@ -99,13 +131,13 @@ impl Arena {
         let end = start.checked_add(size).filter(|end| *end <= SIZE).ok_or(Errno(libc::E2BIG))?;
         self.used.set(end);
         // SAFETY: the offset is inside the mapping, which begins at a page and so keeps any alignment.
-        Ok(unsafe { self.base.add(start) })
+        Ok(unsafe { self.mapping.base.add(start) })
     }
 }
 
-impl Drop for Arena {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: nothing can refer to the mapping any more: everything in it borrows the arena.
+        // SAFETY: nothing can refer to the mapping any more: what lies in it borrows the arena, which holds it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), SIZE) };
     }
 }
@@ -164,7 +196,7 @@ mod tests {
         let arena = Arena::new().unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         let (mut go, told) = (writer, reader);
-        let first = arena.base.as_ptr() as usize;
+        let first = arena.mapping.base.as_ptr() as usize + STACK.end;
         // SAFETY: the child only makes system calls, on a copy of this memory.
         let pid = unsafe { libc::fork() };
         if pid == 0 {

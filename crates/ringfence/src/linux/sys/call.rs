@@ -32,10 +32,66 @@ impl From<Errno> for std::io::Error {
 /// The arguments must be what the call of that number expects, and every pointer among them must be valid for what the
 /// kernel reads and writes through it.
 pub(crate) unsafe fn raw(number: libc::c_long, arguments: [usize; 6]) -> Result<usize> {
-    let [a, b, c, d, e, f] = arguments;
     // SAFETY: the caller promises that the arguments fit the call.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
-    usize::try_from(result).map_err(|_| Errno::last())
+    let result = unsafe { enter_kernel(number, arguments) };
+    // The kernel's errors are the last page of numbers (syscall(2)).
+    match result {
+        error @ -4095..0 => Err(Errno(i32::try_from(-error).unwrap_or(libc::EIO))),
+        value => Ok(value.cast_unsigned()),
+    }
+}
+
+/// The instruction itself. The C library's function keeps the error number in memory that belongs to a thread, and a
+/// process that borrows the supervisor's memory would overwrite the supervisor's.
+///
+/// # Safety
+///
+/// As [`raw`].
+#[cfg(target_arch = "x86_64")]
+unsafe fn enter_kernel(number: libc::c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result: isize;
+    // SAFETY: the registers are those of the kernel's calling convention (syscall(2)); it changes the three that are named
+    // as outputs, and no stack.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// As for x86-64.
+///
+/// # Safety
+///
+/// As [`raw`].
+#[cfg(target_arch = "aarch64")]
+unsafe fn enter_kernel(number: libc::c_long, [a, b, c, d, e, f]: [usize; 6]) -> isize {
+    let result: isize;
+    // SAFETY: the registers are those of the kernel's calling convention (syscall(2)); it changes only the first.
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            in("x8") number, inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack),
+        );
+    }
+    result
+}
+
+/// There is no system call table for this processor, so no plan is ever carried out on it.
+///
+/// # Safety
+///
+/// As [`raw`].
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn enter_kernel(_: libc::c_long, _: [usize; 6]) -> isize {
+    -(libc::ENOSYS as isize)
 }
 
 fn address(text: &CStr) -> usize {
@@ -93,11 +149,8 @@ pub(crate) fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
 /// `fstat(2)` of what matters here: device, inode and whether it is a directory.
 pub(crate) fn identify(fd: RawFd) -> Result<(u64, u64, bool)> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the buffer is large enough and writable.
-    let result = unsafe { libc::fstat(fd, stat.as_mut_ptr()) };
-    if result != 0 {
-        return Err(Errno::last());
-    }
+    // SAFETY: the buffer is large enough and writable; the C library's structure is the kernel's here.
+    unsafe { raw(libc::SYS_fstat, [descriptor(fd), stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
     // SAFETY: the call succeeded, so the kernel filled the buffer.
     let stat = unsafe { stat.assume_init() };
     Ok((stat.st_dev, stat.st_ino, stat.st_mode & libc::S_IFMT == libc::S_IFDIR))
@@ -310,11 +363,11 @@ pub(crate) fn wait_for_any() -> Result<()> {
 /// What the children of this process that it waited for used (getrusage(2)).
 pub(crate) fn children_usage() -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the buffer is large enough and writable, and zeroes are a valid value should the call fail.
-    unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    }
+    let arguments = [descriptor(libc::RUSAGE_CHILDREN), usage.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the buffer is large enough and writable.
+    unsafe { raw(libc::SYS_getrusage, arguments) }.unwrap_or_default();
+    // SAFETY: zeroes are a valid value should the call have failed.
+    unsafe { usage.assume_init() }
 }
 
 /// The ABI of the kernel's Landlock (landlock_create_ruleset(2)).
@@ -327,6 +380,8 @@ pub(crate) fn landlock_abi() -> Result<u32> {
 
 /// Ends the process at once.
 pub(crate) fn exit(status: i32) -> ! {
-    // SAFETY: ends the process without running anything of the copied image.
-    unsafe { libc::_exit(status) }
+    loop {
+        // SAFETY: ends the process without running anything of the image that it shares or is a copy of.
+        unsafe { raw(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) }.unwrap_or_default();
+    }
 }

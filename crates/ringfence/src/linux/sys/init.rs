@@ -24,12 +24,21 @@ pub(super) struct Ends {
     pub(super) control: RawFd,
 }
 
-/// Carries the opening out, and then the script. Called in the child only; `supervisors` are the other ends.
-pub(super) fn run(opening: &Opening<'_>, ends: Ends, supervisors: [RawFd; 3]) -> ! {
+/// What the process is started with.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) opening: Opening<'a>,
+    pub(super) ends: Ends,
+    /// The other ends.
+    pub(super) supervisors: [RawFd; 3],
+}
+
+/// Carries the opening out, and then the script. Called in the child only.
+pub(super) fn run(task: &Task<'_>) -> ! {
     // Or the end of the supervisor would not be seen here.
-    supervisors.into_iter().for_each(call::close);
-    let Err(failure) = prepare_and_wait(opening, ends);
-    report(ends, failure)
+    task.supervisors.into_iter().for_each(call::close);
+    let Err(failure) = prepare_and_wait(&task.opening, task.ends);
+    report(task.ends, failure)
 }
 
 /// Tells the supervisor and ends.
@@ -84,16 +93,17 @@ fn prepare_and_wait(opening: &Opening<'_>, ends: Ends) -> Result<std::convert::I
     if script.program.is_none() {
         call::exit(0);
     }
+    let ended = child_events().map_err(failed(Stage::Start))?;
     let command = fork_command(&Start { script, ends, ruleset, terminal, umask }).map_err(failed(Stage::Fork))?;
     call::close(ends.report);
     // A reader of the command's output must see its end when the command's processes are gone, not when this one is.
-    keep_only([ends.status, ends.control].into_iter()).map_err(failed(Stage::Start))?;
+    keep_only([ends.status, ends.control, ended].into_iter()).map_err(failed(Stage::Start))?;
     for standard in 0..3 {
-        if standard != ends.status && standard != ends.control {
+        if ![ends.status, ends.control, ended].contains(&standard) {
             call::close(standard);
         }
     }
-    wait(command, ends)
+    wait(command, ended, ends)
 }
 
 /// What does not depend on the policy.
@@ -223,15 +233,17 @@ fn execute(script: &Script<'_>) -> Errno {
     }
 }
 
+/// A descriptor that can be read when a child has ended (signalfd(2)).
+fn child_events() -> call::Result<RawFd> {
+    let children = 1_u64 << (libc::SIGCHLD - 1);
+    let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
+    let arguments = [usize::MAX, (&raw const children) as usize, SIGNAL_SET, flags, 0, 0];
+    // SAFETY: the set is the kernel's and lives through the call.
+    unsafe { call::raw(libc::SYS_signalfd4, arguments) }.map(|fd| RawFd::try_from(fd).unwrap_or(-1))
+}
+
 /// Waits for the command, passes signals on, and ends with it.
-fn wait(command: i32, ends: Ends) -> ! {
-    let mut children = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is initialised by sigemptyset(3) before it is used; both calls only write to it.
-    let signals = unsafe {
-        libc::sigemptyset(children.as_mut_ptr());
-        libc::sigaddset(children.as_mut_ptr(), libc::SIGCHLD);
-        libc::signalfd(-1, children.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-    };
+fn wait(command: i32, ended: RawFd, ends: Ends) -> ! {
     loop {
         while let Ok(Some((pid, status))) = call::reap() {
             if pid == command {
@@ -241,14 +253,15 @@ fn wait(command: i32, ends: Ends) -> ! {
             }
         }
         let mut events = [
-            libc::pollfd { fd: signals, events: libc::POLLIN, revents: 0 },
+            libc::pollfd { fd: ended, events: libc::POLLIN, revents: 0 },
             libc::pollfd { fd: ends.control, events: libc::POLLIN, revents: 0 },
         ];
-        // SAFETY: the array is valid and its length is given.
-        unsafe { libc::poll(events.as_mut_ptr(), 2, -1) };
+        // SAFETY: the array is valid and its length is given; without a time limit or a mask the call only waits.
+        unsafe { call::raw(libc::SYS_ppoll, [events.as_mut_ptr() as usize, events.len(), 0, 0, 0, 0]) }
+            .unwrap_or_default();
         let mut drain = [0; 128];
         // The number of ended children does not matter: all are reaped above.
-        call::read(signals, &mut drain).unwrap_or_default();
+        call::read(ended, &mut drain).unwrap_or_default();
         if events[1].revents != 0 {
             let mut signal = [0; 1];
             match call::read(ends.control, &mut signal) {
@@ -340,13 +353,18 @@ fn set_umask(mask: u32) -> u32 {
 
 /// The signal mask that the caller had, and the default action for SIGPIPE, which Rust programs ignore.
 fn restore_signals(mask: &libc::sigset_t) -> call::Result<()> {
-    // SAFETY: a signal number and the default action; then a valid mask.
-    let result = unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut())
-    };
-    if result == 0 { Ok(()) } else { Err(Errno::last()) }
+    // The kernel's own structure: handler, flags, restorer, mask; all zero is the default action.
+    let default = [0_usize; 4];
+    let action = [libc::SIGPIPE as usize, default.as_ptr() as usize, 0, SIGNAL_SET, 0, 0];
+    // SAFETY: the structure lives through the call.
+    unsafe { call::raw(libc::SYS_rt_sigaction, action) }?;
+    let set = [libc::SIG_SETMASK as usize, std::ptr::from_ref(mask) as usize, 0, SIGNAL_SET, 0, 0];
+    // SAFETY: the C library's set begins with the kernel's, and lives through the call.
+    unsafe { call::raw(libc::SYS_rt_sigprocmask, set) }.map(drop)
 }
+
+/// Size of the kernel's signal set.
+const SIGNAL_SET: usize = 8;
 
 /// Makes a pseudo-terminal of the run's own terminal file system, hands its master to the supervisor and waits until
 /// that has set the size. Returns the command's side.

@@ -2,12 +2,14 @@
 
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::SendFlags;
 
-use super::arena::{Arena, Shared};
+use super::arena::{Arena, Mapping, Shared};
 use super::call::{self, Errno};
-use super::init::{self, Ends};
+use super::init::{self, Ends, Task};
 use super::script::{Failure, Opening, Script};
 use super::signals::wait_for;
 
@@ -27,18 +29,67 @@ pub(crate) struct Launched {
     /// Signals go out here; a terminal comes in.
     pub(crate) control: OwnedFd,
     report: OwnedFd,
+    /// What it reads.
+    _arena: Arc<Mapping>,
+    /// Given back when the process is gone.
+    _borrowed: Option<Borrowed>,
+}
+
+/// Whose memory a process works in. It allocates nothing and takes no lock either way.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    /// A copy of its parent's.
+    Copied,
+    /// Its parent's itself. Nothing has to be copied then, at the start or at the first write to each page.
+    Borrowed(Borrowed),
+}
+
+/// The right to lend this process's memory to a child. While it is lent, this process cannot be traced or dumped
+/// (`PR_SET_DUMPABLE`), as is due to the child: the kernel keeps that with the memory.
+#[derive(Debug)]
+pub(crate) struct Borrowed(());
+
+/// Whether the memory is lent.
+static LENT: AtomicBool = AtomicBool::new(false);
+
+impl Borrowed {
+    /// `None` if the memory is lent already, or if this process cannot be dumped for reasons of its own: a child could not
+    /// write its id maps then.
+    pub(crate) fn take() -> Option<Self> {
+        if LENT.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        if call::prctl(libc::PR_GET_DUMPABLE, 0) == Ok(1) {
+            return Some(Self(()));
+        }
+        LENT.store(false, Ordering::Release);
+        None
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // As it was: only a process that could be dumped lends its memory.
+        call::prctl(libc::PR_SET_DUMPABLE, 1).map(drop).unwrap_or_default();
+        LENT.store(false, Ordering::Release);
+    }
 }
 
 /// The namespaces that a process can only be born in. It makes the others itself, while its parent goes on.
 const BORN_IN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
 
 impl Waiting {
-    /// Starts a process with an opening, in a control group if one is given.
+    /// Starts a process with an opening that lies in the arena, in a control group if one is given.
     ///
     /// # Errors
     ///
     /// What `clone3(2)` or making the pipes answered. What fails later is in [`Launched::outcome`].
-    pub(crate) fn start(opening: &Opening<'_>, cgroup: Option<i32>) -> std::io::Result<Self> {
+    pub(crate) fn start<'a>(
+        opening: Opening<'a>,
+        arena: &'a Arena,
+        memory: Memory,
+        cgroup: Option<i32>,
+    ) -> std::io::Result<Self> {
         let (report, child_report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (status, child_status) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (control, child_control) = rustix::net::socketpair(
@@ -53,22 +104,29 @@ impl Waiting {
             control: child_control.as_raw_fd(),
         };
         let supervisors = [&report, &status, &control].map(AsRawFd::as_raw_fd);
-        // No signal handler of the embedding program may run in the copy of its memory. The command gets the mask that
-        // its script names.
+        let born_in = opening.namespaces & BORN_IN;
+        let opening = Opening { namespaces: opening.namespaces & !BORN_IN, ..opening };
+        let task = arena.value(Task { opening, ends, supervisors })?;
+        // No signal handler of the embedding program may run in the child. The command gets the mask that its script
+        // names.
         let mask = block_signals()?;
-        let cloned = clone(opening, ends, supervisors, cgroup);
+        let (cloned, borrowed) = match memory {
+            Memory::Copied => (clone_copying(task, born_in, cgroup), None),
+            Memory::Borrowed(borrowed) => (clone_borrowing(task, born_in, arena), Some(borrowed)),
+        };
         restore_signals(&mask);
         let (pid, pidfd) = cloned?;
-        Ok(Self(Some(Launched { pid, pidfd, status, control, report })))
+        let arena = arena.keep();
+        Ok(Self(Some(Launched { pid, pidfd, status, control, report, _arena: arena, _borrowed: borrowed })))
     }
 
-    /// Tells the process what to do. The script must refer to nothing but the arena that the opening lies in.
+    /// Tells the process what to do.
     ///
     /// # Errors
     ///
-    /// `E2BIG` if the arena is full; what `write(2)` answered.
+    /// `E2BIG` if the arena is full; what `send(2)` answered.
     pub(crate) fn tell<'a>(mut self, script: Script<'a>, arena: &'a Arena) -> std::io::Result<Launched> {
-        let script: Shared<'a, Script<'a>> = arena.value(script)?;
+        let script = arena.value(script)?;
         let launched = self.0.take().ok_or(std::io::ErrorKind::NotConnected)?;
         match rustix::net::send(&launched.control, &script.address().to_ne_bytes(), SendFlags::NOSIGNAL) {
             // A process that failed before is not there to listen; its report says why.
@@ -109,13 +167,29 @@ impl Launched {
     }
 }
 
-/// `clone3(2)`: in the child, carries out the opening and what follows, and does not return.
-fn clone(
-    opening: &Opening<'_>,
-    ends: Ends,
-    supervisors: [i32; 3],
-    cgroup: Option<i32>,
-) -> std::io::Result<(i32, OwnedFd)> {
+/// `clone(2)` of a child that works in this process's memory, on a stack of the arena.
+fn clone_borrowing(task: Shared<'_, Task<'_>>, born_in: u64, arena: &Arena) -> std::io::Result<(i32, OwnedFd)> {
+    extern "C" fn enter(task: *mut libc::c_void) -> i32 {
+        // SAFETY: the address is that of the task below, in an arena that is kept until this process is gone.
+        init::run(unsafe { &*task.cast::<Task<'_>>() })
+    }
+    let mut pidfd: i32 = -1;
+    let flags = born_in as i32 | libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let task = task.address() as *mut libc::c_void;
+    // SAFETY: the stack is used by nobody else, is aligned as every processor's calling convention demands, and is kept
+    // like the task until the child is gone. The child runs `init::run`, which allocates nothing, takes no lock, changes
+    // no memory but its stack and cells of the arena, and never returns. With CLONE_PIDFD the last argument is where the
+    // descriptor is written (clone(2)).
+    let pid = unsafe { libc::clone(enter, arena.stack().as_ptr().cast(), flags, task, &raw mut pidfd) };
+    if pid < 0 {
+        return Err(Errno::last().into());
+    }
+    // SAFETY: the kernel wrote a new descriptor that nobody else owns.
+    Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// `clone3(2)` of a child with a copy of this process's memory.
+fn clone_copying(task: Shared<'_, Task<'_>>, born_in: u64, cgroup: Option<i32>) -> std::io::Result<(i32, OwnedFd)> {
     #[repr(C, align(8))]
     #[derive(Default)]
     struct CloneArgs {
@@ -134,7 +208,7 @@ fn clone(
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: i32 = -1;
     let mut arguments = CloneArgs {
-        flags: opening.namespaces & BORN_IN | libc::CLONE_PIDFD as u64,
+        flags: born_in | libc::CLONE_PIDFD as u64,
         pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD as u64,
         ..CloneArgs::default()
@@ -157,10 +231,7 @@ fn clone(
         other => other,
     };
     match result {
-        Ok(0) => {
-            let further = Opening { namespaces: opening.namespaces & !BORN_IN, ..*opening };
-            init::run(&further, ends, supervisors)
-        }
+        Ok(0) => init::run(&task),
         Ok(pid) => {
             // SAFETY: the kernel wrote a new descriptor that nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

@@ -20,10 +20,7 @@ pub(super) fn build(steps: &[Step<'_>], slots: Slots<'_>) -> std::result::Result
         let result = match step {
             Step::Capture { slot, path, identity, recursive, attributes } => {
                 match capture(path, *identity, *recursive, *attributes) {
-                    Ok(Some(tree)) => {
-                        slots[*slot].set(tree);
-                        Ok(())
-                    }
+                    Ok(Some(tree)) => hold(slots, *slot, tree),
                     Ok(None) => {
                         return Err(Stopped { index, errno: Errno(libc::ESTALE), changed: true });
                     }
@@ -33,13 +30,21 @@ pub(super) fn build(steps: &[Step<'_>], slots: Slots<'_>) -> std::result::Result
                     Err(errno) => Err(errno),
                 }
             }
-            Step::Share { slot, path } => share(path).map(|tree| slots[*slot].set(tree)),
+            Step::Share { slot, path } => share(path).and_then(|tree| hold(slots, *slot, tree)),
             other => apply(other, slots, &mut host_root),
         };
         result.map_err(|errno| Stopped { index, errno, changed: false })?;
     }
     Ok(())
 }
+
+fn hold(slots: Slots<'_>, slot: usize, tree: RawFd) -> Result<()> {
+    slots.get(slot).ok_or(NO_SLOT)?.set(tree);
+    Ok(())
+}
+
+/// A plan that places what it never took hold of.
+const NO_SLOT: Errno = Errno(libc::EINVAL);
 
 /// A detached copy of what is at the path, or `None` if that is not the object that was planned.
 fn capture(path: &CStr, identity: Option<(u64, u64)>, recursive: bool, attributes: u64) -> Result<Option<RawFd>> {
@@ -89,7 +94,7 @@ fn apply(step: &Step<'_>, slots: Slots<'_>, host_root: &mut RawFd) -> Result<()>
         Step::Text { path, content } => make_file(path, content),
         Step::Symlink { path, target } => call::make_symlink(target, path),
         Step::Place { slot, path } => {
-            let tree = slots[*slot].replace(-1);
+            let tree = slots.get(*slot).ok_or(NO_SLOT)?.replace(-1);
             call::attach_tree(tree, path)?;
             call::close(tree);
             Ok(())
