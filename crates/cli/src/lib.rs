@@ -14,9 +14,9 @@ mod first_use;
 pub mod page;
 mod progress;
 mod request;
+mod status;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, Parser};
@@ -24,20 +24,21 @@ use ringfence::Ahead;
 
 use crate::cli::{Action, Cli, Run};
 use crate::failure::Failure;
+pub use crate::status::Status;
 
 /// The hidden subcommand that carries out one probe, for `ringfence verify`. It is no part of the definition: nobody is
 /// meant to find it, and its arguments may be any bytes.
 const PROBE: &str = "__probe";
 
 /// Does what the arguments of the process ask for, and returns the exit status that says how it went.
-pub fn main() -> ExitCode {
+pub fn main() -> Status {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if arguments.get(1).is_some_and(|argument| argument == PROBE) {
-        return ExitCode::from(ringfence_probe::main(arguments.into_iter().skip(2)));
+        return Status::from(ringfence_probe::main(arguments.into_iter().skip(2)));
     }
     #[cfg(windows)]
     if let Some(status) = ringfence::windows::dispatch(arguments.iter().skip(1).cloned()) {
-        return ExitCode::from(status);
+        return Status::from(status);
     }
     let json = asks_for_json(&arguments);
     // Nearly every run begins the same way, whatever its flags are.
@@ -45,13 +46,13 @@ pub fn main() -> ExitCode {
     let outcome = match parse(arguments) {
         Ok(action) => perform(action, ahead),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            commands::printed(error.print()).map(|()| ExitCode::SUCCESS)
+            commands::printed(error.print()).map(|()| Status::SUCCESS)
         }
         Err(error) => Err(Failure::usage(&error)),
     };
     outcome.unwrap_or_else(|failure| {
         failure.report().print(json);
-        ExitCode::from(failure.exit_status())
+        Status::from(failure.exit_status())
     })
 }
 
@@ -70,7 +71,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Action, clap::Error> {
     Cli::try_parse_from(arguments).map(|cli| cli.action)
 }
 
-fn perform(action: Action, ahead: Option<Ahead>) -> Result<ExitCode, Failure> {
+fn perform(action: Action, ahead: Option<Ahead>) -> Result<Status, Failure> {
     match action {
         Action::Run(arguments) => commands::run::run(&arguments, ahead),
         Action::Plan(arguments) => commands::plan::plan(&arguments),

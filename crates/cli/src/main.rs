@@ -1,8 +1,10 @@
 //! The `ringfence` command.
-#![forbid(unsafe_code)]
+#![cfg_attr(target_os = "linux", no_main)]
 
-use std::process::ExitCode;
+#[cfg(target_os = "linux")]
+mod sys;
 
-fn main() -> ExitCode {
-    ringfence_cli::main()
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    ringfence_cli::main().exit()
 }

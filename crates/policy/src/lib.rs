@@ -56,7 +56,7 @@ pub use policy::{
 pub use profile::{PROFILES, builtin};
 pub use refuse::{RefusedRoot, refused_write_root};
 pub use schema::schema;
-pub use secrets::{runtime_locations, secret_locations};
+pub use secrets::{runtime_locations, secret_locations, secrets_elsewhere, secrets_in_home};
 pub use upstream::Upstream;
 pub use value_error::ValueError;
 pub use variable::VariablePattern;

@@ -10,15 +10,28 @@ use crate::names::System;
 /// not listed: host sockets are unreachable unless `network.unix_sockets` names them.
 #[must_use]
 pub fn secret_locations(anchors: &Anchors) -> Vec<PathBuf> {
-    let (in_home, absolute) = match anchors.system {
-        System::Linux => (HOME_LINUX, ABSOLUTE_LINUX),
-        System::Windows => (HOME_WINDOWS, ABSOLUTE_WINDOWS),
+    let system = anchors.system;
+    let home = anchors.home.iter().flat_map(|home| secrets_in_home(system).map(|name| join_home(home, name, system)));
+    home.chain(secrets_elsewhere(system).map(PathBuf::from)).collect()
+}
+
+/// The part of [`secret_locations`] that lies below a home directory, as names that are separated by `/`.
+pub fn secrets_in_home(system: System) -> impl Iterator<Item = &'static str> {
+    let own = match system {
+        System::Linux => HOME_LINUX,
+        System::Windows => HOME_WINDOWS,
     };
-    let home = anchors
-        .home
-        .iter()
-        .flat_map(|home| HOME.iter().chain(in_home).map(|name| join_home(home, name, anchors.system)));
-    home.chain(absolute.iter().map(PathBuf::from)).collect()
+    HOME.iter().chain(own).copied()
+}
+
+/// The part of [`secret_locations`] that is the same for every user.
+pub fn secrets_elsewhere(system: System) -> impl Iterator<Item = &'static str> {
+    match system {
+        System::Linux => ABSOLUTE_LINUX,
+        System::Windows => ABSOLUTE_WINDOWS,
+    }
+    .iter()
+    .copied()
 }
 
 /// What stays readable when `filesystem.read` is a list: the loader, libraries, programs and public configuration.

@@ -1,6 +1,6 @@
 //! `ringfence doctor`: what this machine can enforce.
 
-use std::process::ExitCode;
+use crate::status::Status;
 
 use ringfence::FactRow;
 
@@ -10,14 +10,14 @@ use crate::failure::Failure;
 use crate::page::{BAD, Cell, GOOD, Table};
 
 /// Looks at the host anew, whatever earlier runs found, and prints every finding with its reason.
-pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
+pub(crate) fn doctor(arguments: &Doctor) -> Result<Status, Failure> {
     if let Some(file) = &arguments.facts {
         let facts = recorded::windows(file)?;
         match arguments.json {
             true => print_json(&facts)?,
             false => print(&page(&facts.rows()))?,
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Status::SUCCESS);
     }
     let facts = measure()?;
     if arguments.json {
@@ -25,7 +25,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> Result<ExitCode, Failure> {
     } else {
         print(&page(&facts.rows()))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::SUCCESS)
 }
 
 #[cfg(not(windows))]

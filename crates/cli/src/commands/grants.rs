@@ -1,6 +1,6 @@
 //! `ringfence grants`: what was changed on disk, and its undoing.
 
-use std::process::ExitCode;
+use crate::status::Status;
 use std::sync::atomic::AtomicBool;
 
 use ringfence::State;
@@ -16,24 +16,24 @@ use crate::page::{BAD, Cell, GOOD, QUIET, Table, WARNING, plain};
 use crate::progress::Meter;
 
 /// Lists grants or takes them back; the exit status is 1 if something could not be taken back.
-pub(crate) fn grants(arguments: &cli::Grants) -> Result<ExitCode, Failure> {
+pub(crate) fn grants(arguments: &cli::Grants) -> Result<Status, Failure> {
     match &arguments.action {
         GrantsAction::List => show(arguments.json),
         GrantsAction::Revoke(which) => take_back(which, arguments.json),
     }
 }
 
-fn show(json: bool) -> Result<ExitCode, Failure> {
+fn show(json: bool) -> Result<Status, Failure> {
     let listed = list(&State::open()?)?;
     if json {
         print_json(&listed)?;
     } else {
         print(&page(&listed))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::SUCCESS)
 }
 
-fn take_back(arguments: &GrantsRevoke, json: bool) -> Result<ExitCode, Failure> {
+fn take_back(arguments: &GrantsRevoke, json: bool) -> Result<Status, Failure> {
     let which = match &arguments.path {
         None => Which::All,
         Some(path) => {
@@ -53,7 +53,7 @@ fn take_back(arguments: &GrantsRevoke, json: bool) -> Result<ExitCode, Failure> 
     } else {
         print(&outcome(&revoked))?;
     }
-    Ok(ExitCode::from(u8::from(revoked.iter().any(|revoked| !revoked.remaining.is_empty()))))
+    Ok(Status::from(u8::from(revoked.iter().any(|revoked| !revoked.remaining.is_empty()))))
 }
 
 fn page(listed: &[Listed]) -> String {

@@ -1,6 +1,6 @@
 //! `ringfence log`: the receipts of past runs, and whether their hash chain is whole.
 
-use std::process::ExitCode;
+use crate::status::Status;
 use std::time::{Duration, UNIX_EPOCH};
 
 use ringfence::State;
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::page::{BAD, Cell, GOOD, Table, WARNING, quoted};
 
 /// Lists receipts and verifies the chain; the exit status is 1 if the chain is broken.
-pub(crate) fn log(arguments: &cli::Log) -> Result<ExitCode, Failure> {
+pub(crate) fn log(arguments: &cli::Log) -> Result<Status, Failure> {
     let log = Log::open(&State::open()?)?;
     let verification = log.verify()?;
     let mut text = String::new();
@@ -29,7 +29,7 @@ pub(crate) fn log(arguments: &cli::Log) -> Result<ExitCode, Failure> {
         (true, false) => {}
     }
     print(&text)?;
-    Ok(ExitCode::from(u8::from(!verification.is_whole())))
+    Ok(Status::from(u8::from(!verification.is_whole())))
 }
 
 fn page(entries: &[Entry]) -> String {

@@ -1,6 +1,6 @@
 //! `ringfence plan`: what would be enforced, how strongly, and by what.
 
-use std::process::ExitCode;
+use crate::status::Status;
 
 use anstyle::Style;
 use ringfence::plan::linux::{LinuxPlan, Shown};
@@ -15,7 +15,7 @@ use crate::page::{BAD, Cell, GOOD, HEADING, QUIET, Table, WARNING, plain, quoted
 mod windows;
 
 /// Prints the plan; the exit status is that of the refusal if `ringfence run` would refuse it.
-pub(crate) fn plan(arguments: &cli::Plan) -> Result<ExitCode, Failure> {
+pub(crate) fn plan(arguments: &cli::Plan) -> Result<Status, Failure> {
     let plan = match &arguments.facts {
         Some(file) => recorded::plan(arguments, file)?,
         None => {
@@ -35,7 +35,7 @@ pub(crate) fn plan(arguments: &cli::Plan) -> Result<ExitCode, Failure> {
     }
     match plan.refusal() {
         Some(refusal) => Err(refusal.into()),
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(Status::SUCCESS),
     }
 }
 
@@ -116,7 +116,7 @@ fn mounts(linux: &LinuxPlan) -> Table {
     for (path, shown) in linux.view() {
         let (word, style) = match shown {
             Shown::Host(attributes) if attributes.read_only => ("read-only", Style::new()),
-            Shown::Host(attributes) if attributes.devices => ("device", Style::new()),
+            Shown::Device => ("device", Style::new()),
             Shown::Host(_) => ("writable", WARNING),
             Shown::OnlyListed => ("only what is listed here", Style::new()),
             Shown::Empty => ("private, empty", Style::new()),

@@ -1,8 +1,8 @@
 //! `ringfence policy`: write, check and describe policy files.
 
+use crate::status::Status;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
 
 use ringfence_policy::{Lint, lint};
 use serde::Serialize;
@@ -17,15 +17,15 @@ use crate::request;
 const TEMPLATE: &str = include_str!("policy.toml");
 
 /// Does what is asked.
-pub(crate) fn policy(arguments: &Policy) -> Result<ExitCode, Failure> {
+pub(crate) fn policy(arguments: &Policy) -> Result<Status, Failure> {
     match &arguments.action {
         PolicyAction::Init(arguments) => init(arguments),
         PolicyAction::Check(arguments) => check(arguments),
-        PolicyAction::Schema => print_json(&ringfence_policy::schema()).map(|()| ExitCode::SUCCESS),
+        PolicyAction::Schema => print_json(&ringfence_policy::schema()).map(|()| Status::SUCCESS),
     }
 }
 
-fn init(arguments: &PolicyInit) -> Result<ExitCode, Failure> {
+fn init(arguments: &PolicyInit) -> Result<Status, Failure> {
     let path = &arguments.file;
     let mut options = OpenOptions::new();
     options.write(true);
@@ -42,7 +42,7 @@ fn init(arguments: &PolicyInit) -> Result<ExitCode, Failure> {
     })?;
     let path = plain(&path.to_string_lossy());
     print(&format!("wrote {path}; use it with: ringfence run --policy {path} -- COMMAND\n"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Status::SUCCESS)
 }
 
 /// The findings as JSON.
@@ -53,7 +53,7 @@ struct Findings<'a> {
     warnings: &'a [Lint],
 }
 
-fn check(arguments: &PolicyCheck) -> Result<ExitCode, Failure> {
+fn check(arguments: &PolicyCheck) -> Result<Status, Failure> {
     let anchors = request::anchors(arguments.workspace.as_deref())?;
     let policy = request::policy_file(&arguments.file, &anchors)?;
     let warnings = lint(&policy, &anchors);
@@ -63,7 +63,7 @@ fn check(arguments: &PolicyCheck) -> Result<ExitCode, Failure> {
         print(&page(&policy.profile, policy.tests.len(), &warnings))?;
     }
     let fail = arguments.strict && !warnings.is_empty();
-    Ok(ExitCode::from(u8::from(fail)))
+    Ok(Status::from(u8::from(fail)))
 }
 
 fn page(name: &str, tests: usize, warnings: &[Lint]) -> String {

@@ -1,7 +1,7 @@
 //! `ringfence run`: the command, held.
 
+use crate::status::Status;
 use std::io::Write;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use ringfence::proxy::{Ask, Blocked};
@@ -16,7 +16,7 @@ use crate::request;
 /// Runs the command and ends as it ended.
 ///
 /// What was begun ahead is carried on, if the plan begins the same way.
-pub(crate) fn run(arguments: &cli::Run, ahead: Option<Ahead>) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &cli::Run, ahead: Option<Ahead>) -> Result<Status, Failure> {
     let state = State::open()?;
     // With --json standard error has one object, and what is told once would be lost.
     #[cfg(target_os = "linux")]
@@ -35,16 +35,7 @@ pub(crate) fn run(arguments: &cli::Run, ahead: Option<Ahead>) -> Result<ExitCode
     } else if !arguments.quiet {
         print_summary(&receipt);
     }
-    Ok(end_with(receipt.exit_status()))
-}
-
-/// Ends this process with the status of the run. On Windows it may be larger than what [`ExitCode`] can hold, such as
-/// 0xC0000005 of a command that crashed.
-fn end_with(status: u32) -> ExitCode {
-    match u8::try_from(status) {
-        Ok(status) => ExitCode::from(status),
-        Err(_) => std::process::exit(status.cast_signed()),
-    }
+    Ok(receipt.exit_status().into())
 }
 
 /// Makes the plan of a run: nothing is started or changed, apart from the record of what this machine can enforce.

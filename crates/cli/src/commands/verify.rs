@@ -1,8 +1,8 @@
 //! `ringfence verify`: every probe, outside and inside, and what held.
 
+use crate::status::Status;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use anstyle::Style;
 use ringfence::{Facts, Invocation, Plan, State};
@@ -19,7 +19,7 @@ use crate::page::{BAD, Cell, GOOD, HEADING, QUIET, Table, WARNING};
 use crate::request;
 
 /// Judges every probe that was asked for; the exit status is 1 unless everything that is promised held.
-pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
+pub(crate) fn verify(arguments: &Verify) -> Result<Status, Failure> {
     let stage = |source| Failure::Stage { source };
     let base = Base::make().map_err(stage)?;
     let weak = weak_rules(arguments.mechanism, &Stage::build(&base.0, None).map_err(stage)?)?;
@@ -48,7 +48,7 @@ pub(crate) fn verify(arguments: &Verify) -> Result<ExitCode, Failure> {
         print(&page(&findings))?;
     }
     let sound = findings.iter().all(|finding| finding.result.is_sound());
-    Ok(ExitCode::from(u8::from(!sound)))
+    Ok(Status::from(u8::from(!sound)))
 }
 
 /// What came of one probe.

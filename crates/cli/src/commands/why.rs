@@ -1,6 +1,6 @@
 //! `ringfence why`: which rule decides.
 
-use std::process::ExitCode;
+use crate::status::Status;
 
 use ringfence::proxy::{Code, OwnAddresses as _, Rules, SystemInterfaces};
 use ringfence_policy::{Decision, NetworkMode, Policy, Reason, Verdict, decide_connect, decide_read, decide_write};
@@ -14,7 +14,7 @@ use crate::page::{BAD, Cell, GOOD, Table, plain};
 use crate::request;
 
 /// Answers one question; the exit status is 0 for "allow" and 1 for "deny".
-pub(crate) fn why(arguments: &Why) -> Result<ExitCode, Failure> {
+pub(crate) fn why(arguments: &Why) -> Result<Status, Failure> {
     match &arguments.question {
         Question::Write(asked) => {
             let path = request::absolute(&asked.path)?;
@@ -83,7 +83,7 @@ fn answer(
     action: &'static str,
     target: impl ToString,
     decide: impl FnOnce(&Policy) -> (Decision<'_>, Option<Proxy>),
-) -> Result<ExitCode, Failure> {
+) -> Result<Status, Failure> {
     let policy = request::policy(boundary)?;
     let (decision, proxy) = decide(&policy);
     let target = target.to_string();
@@ -93,8 +93,8 @@ fn answer(
         print(&page(action, &target, &decision, proxy.as_ref()))?;
     }
     Ok(match decision.verdict {
-        Verdict::Allow => ExitCode::SUCCESS,
-        Verdict::Deny => ExitCode::from(1),
+        Verdict::Allow => Status::SUCCESS,
+        Verdict::Deny => Status::from(1_u8),
     })
 }
 

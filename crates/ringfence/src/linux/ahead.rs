@@ -30,7 +30,11 @@ impl Ahead {
 
     fn start_in(memory: Memory, opening: Opening, cgroup: Option<i32>) -> Result<Self, Error> {
         let failed = |source| Error::Sandbox { step: "making the process".to_owned(), source };
-        let arena = Arena::new().map_err(failed)?;
+        let arena = match memory {
+            Memory::Copied => Arena::shared(),
+            Memory::Borrowed(_) => Arena::own(),
+        }
+        .map_err(failed)?;
         let script = Compiler::new(&arena).opening(&opening)?;
         let waiting = Waiting::start(script, &arena, memory, cgroup).map_err(failed)?;
         Ok(Self { opening, waiting, arena })

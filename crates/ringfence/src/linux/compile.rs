@@ -147,7 +147,7 @@ impl<'a> Compiler<'a> {
                 recursive: *recursive,
                 attributes: bits(*attributes),
             },
-            MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true, devices: false }) },
+            MountStep::LockHost => Step::LockHost { attributes: bits(Attributes { read_only: true }) },
             MountStep::EmptyRoot => Step::EmptyRoot,
             MountStep::DetachHost => Step::DetachHost,
             MountStep::Tmpfs { path, mode } => {
@@ -157,6 +157,9 @@ impl<'a> Compiler<'a> {
             MountStep::Devpts { path } => {
                 let options = "newinstance,ptmxmode=0666,mode=620".to_owned();
                 mount(path, "devpts", libc::MS_NOSUID | libc::MS_NOEXEC, Some(options))?
+            }
+            MountStep::Device { node, path } => {
+                Step::Cover { path: self.path(path)?, with: self.path(node)?, optional: false }
             }
             MountStep::Directory { path, mode } => Step::Directory { path: self.path(path)?, mode: *mode },
             MountStep::File { path } => Step::File { path: self.path(path)? },
@@ -289,6 +292,7 @@ fn describe(step: &MountStep) -> String {
         MountStep::Tmpfs { path, .. } => ("mounting a tmpfs at", path.as_path()),
         MountStep::Proc { path } => ("mounting the process file system at", path.as_path()),
         MountStep::Devpts { path } => ("mounting the terminal file system at", path.as_path()),
+        MountStep::Device { path, .. } => ("showing the device", path.as_path()),
         MountStep::Directory { path, .. } => ("making the directory", path.as_path()),
         MountStep::File { path } => ("making the file", path.as_path()),
         MountStep::Text { path, .. } => ("writing", path.as_path()),
@@ -302,7 +306,7 @@ fn describe(step: &MountStep) -> String {
 }
 
 fn bits(attributes: Attributes) -> u64 {
-    NOSUID | if attributes.read_only { READ_ONLY } else { 0 } | if attributes.devices { 0 } else { NODEV }
+    NOSUID | NODEV | if attributes.read_only { READ_ONLY } else { 0 }
 }
 
 /// Puts the run's own temporary directory where the plan only names that there will be one.

@@ -64,7 +64,7 @@ fn landlock_abi() -> u32 {
 
 /// The smallest sandbox that uses every kind of namespace and mount which a real one does.
 fn namespaces(user: User) -> LinuxPlan {
-    let attributes = Attributes { read_only: true, devices: false };
+    let attributes = Attributes { read_only: true };
     let tmp = Path::new("/tmp");
     LinuxPlan {
         namespaces: vec![
@@ -121,7 +121,7 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
         tty: false,
         keep_descriptors: Vec::new(),
     };
-    let arena = Arena::new().map_err(|error| error.to_string())?;
+    let arena = Arena::shared().map_err(|error| error.to_string())?;
     let compiler = Compiler::new(&arena);
     let opening = Opening::of(plan);
     let begin = compiler.opening(&opening).map_err(|error| error.to_string())?;

@@ -19,6 +19,7 @@ pub(crate) struct Instruction {
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const JUMP_BITS: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
 const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
 const RETURN: u16 = 0x06; // BPF_RET | BPF_K
@@ -48,38 +49,56 @@ pub(crate) fn compile(plan: &SeccompPlan) -> Vec<Instruction> {
         jump(JUMP_GREATER, LAST_KNOWN.min(X32_BIT), 0, 1),
         give(errno(SeccompAction::Enosys)),
     ];
-    let blocks: Vec<Block> = rules
-        .chunk_by(|(a, _), (b, _)| a == b)
-        .map(|group| Block {
-            number: group[0].0,
-            instructions: group.iter().flat_map(|(_, rule)| refusal(rule)).chain([give(ALLOW)]).collect(),
-        })
-        .collect();
-    program.append(&mut search(&blocks));
+    search(&spans(&rules), &mut program);
     program
 }
 
-/// What is done for one call number.
-struct Block {
-    number: u32,
+/// Consecutive call numbers for which the same is done.
+struct Span {
+    first: u32,
     instructions: Vec<Instruction>,
 }
 
-/// A binary search for the number. The kernel tries every number out when the filter is installed, so that a search from
-/// front to back would cost more than everything else about it.
-fn search(blocks: &[Block]) -> Vec<Instruction> {
-    let Some(middle) = blocks.get(blocks.len() / 2) else {
-        return vec![give(ALLOW)];
+/// All numbers, in order: what is done for the calls that rules name, and permission between them.
+fn spans(rules: &[(u32, &SeccompRule)]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut add = |first: u32, instructions: Vec<Instruction>| {
+        spans.pop_if(|last| last.first == first);
+        if spans.last().is_none_or(|last| last.instructions != instructions) {
+            spans.push(Span { first, instructions });
+        }
     };
-    let (below, above) = (search(&blocks[..blocks.len() / 2]), search(&blocks[blocks.len() / 2 + 1..]));
-    let mut program = vec![jump(JUMP_EQUAL, middle.number, 0, distance(middle.instructions.len()))];
-    program.extend(&middle.instructions);
-    // A conditional jump reaches 255 instructions, an unconditional one any number.
-    program.push(jump(JUMP_GREATER, middle.number, 0, 1));
-    program.push(jump(JUMP, u32::try_from(below.len()).unwrap_or(u32::MAX), 0, 0));
-    program.extend(below);
-    program.extend(above);
-    program
+    add(0, vec![give(ALLOW)]);
+    for group in rules.chunk_by(|(a, _), (b, _)| a == b) {
+        let (number, _) = group[0];
+        let conditional = group.iter().all(|(_, rule)| rule.when.is_some());
+        let refusals = group.iter().flat_map(|(_, rule)| refusal(rule));
+        add(number, refusals.chain(conditional.then(|| give(ALLOW))).collect());
+        add(number + 1, vec![give(ALLOW)]);
+    }
+    spans
+}
+
+/// A binary search for the span of a number. The kernel tries every number out when the filter is installed, and
+/// translates every instruction, so that a search from front to back would cost more than everything else about it.
+fn search(spans: &[Span], program: &mut Vec<Instruction>) {
+    let (below, above) = spans.split_at(spans.len() / 2);
+    let (Some(middle), false) = (above.first(), below.is_empty()) else {
+        program.extend(spans.iter().flat_map(|span| &span.instructions));
+        return;
+    };
+    let at = program.len();
+    program.push(jump(JUMP_AT_LEAST, middle.first, 0, 0));
+    search(below, program);
+    let skipped = program.len() - at - 1;
+    if skipped <= usize::from(u8::MAX) {
+        program[at].jump_true = distance(skipped);
+    } else {
+        // A conditional jump reaches 255 instructions, an unconditional one any number.
+        program[at].jump_false = 1;
+        program.insert(at + 1, jump(JUMP, u32::try_from(skipped).unwrap_or(u32::MAX), 0, 0));
+    }
+    search(above, program);
 }
 
 /// Instructions that return the rule's error where its condition holds, and fall through where it does not.

@@ -4,7 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use ringfence_policy::{Anchors, Hide, NetworkMode, Origin, Policy, Protect, ReadScope, System, runtime_locations};
+use ringfence_policy::{
+    Anchors, Hide, NetworkMode, Origin, Policy, Protect, ReadScope, System, runtime_locations, secrets_elsewhere,
+    secrets_in_home,
+};
 
 use crate::environment::UPSTREAM_CREDENTIALS_FILE;
 use crate::git::{self, Repository};
@@ -17,7 +20,6 @@ mod names;
 mod resolve;
 mod sockets;
 
-use listing::Listings;
 use resolve::resolve;
 
 impl Survey {
@@ -150,18 +152,15 @@ impl Survey {
             match &rule.value {
                 Hide::Path(path) => hide(path, Some(rule.origin.clone()))?,
                 Hide::Secrets => {
-                    let mut paths = ringfence_policy::secret_locations(anchors);
                     // A HOME that points elsewhere must not leave the keys of the account open.
                     let account = account_home().filter(|home| Some(home) != anchors.home.as_ref());
-                    if let Some(home) = account {
-                        paths.extend(ringfence_policy::secret_locations(&Anchors {
-                            home: Some(home),
-                            ..anchors.clone()
-                        }));
+                    for home in anchors.home.iter().chain(&account) {
+                        for path in listing::may_exist(home, secrets_in_home(System::Linux)) {
+                            hide(&path, Some(rule.origin.clone()))?;
+                        }
                     }
-                    let mut listings = Listings::default();
-                    for path in paths.iter().filter(|path| listings.may_exist(path)) {
-                        hide(path, Some(rule.origin.clone()))?;
+                    for path in secrets_elsewhere(System::Linux) {
+                        hide(Path::new(path), Some(rule.origin.clone()))?;
                     }
                 }
             }

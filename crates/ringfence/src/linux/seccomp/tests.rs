@@ -31,6 +31,7 @@ fn run(program: &[Instruction], architecture: u32, number: u32, arguments: [u32;
             }
             JUMP_EQUAL => accumulator == instruction.value,
             JUMP_GREATER => accumulator > instruction.value,
+            JUMP_AT_LEAST => accumulator >= instruction.value,
             JUMP_BITS => accumulator & instruction.value != 0,
             other => panic!("unknown instruction {other:#x}"),
         };

@@ -1,23 +1,58 @@
-//! Answers whether names exist from directory listings.
+//! Tells which of many names below a directory may exist.
 //!
 //! Most of the places where secrets could be do not exist. One listing of a directory answers for all names in it, where
 //! a lookup of each would cost more than the rest of a start.
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Listings that were made so far.
-#[derive(Default)]
-pub(super) struct Listings {
-    directories: HashMap<PathBuf, Listing>,
+use rustix::fs::{CWD, Mode, OFlags, RawDir};
+use rustix::io::Errno;
+
+/// The paths among `names` below a directory that may exist; what is left out certainly does not. A name may have several
+/// components.
+pub(super) fn may_exist<'a>(directory: &Path, names: impl Iterator<Item = &'a str>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    search(directory, names, &mut found);
+    found
 }
 
+/// So many names in a directory are worth a listing of it.
+const WORTH_LISTING: usize = 8;
+
+fn search<'a>(directory: &Path, names: impl Iterator<Item = &'a str>, found: &mut Vec<PathBuf>) {
+    let listing = Listing::of(directory);
+    let mut deeper: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in names {
+        let (first, rest) = name.split_once('/').unwrap_or((name, ""));
+        if !listing.may_have(first.as_ref()) {
+            continue;
+        }
+        if rest.is_empty() {
+            found.push(directory.join(first));
+            continue;
+        }
+        match deeper.iter_mut().find(|(above, _)| *above == first) {
+            Some((_, below)) => below.push(rest),
+            None => deeper.push((first, vec![rest])),
+        }
+    }
+    for (above, below) in deeper {
+        let above = directory.join(above);
+        if below.len() >= WORTH_LISTING {
+            search(&above, below.into_iter(), found);
+        } else {
+            found.extend(below.into_iter().map(|name| above.join(name)));
+        }
+    }
+}
+
+/// What is in a directory.
 enum Listing {
-    /// It does not exist.
-    Missing,
-    /// Its names.
-    Names(HashSet<OsString>),
+    /// The hashes of its names. Two names with the same hash only cost a lookup more.
+    Names(Vec<u64>),
     /// It cannot be listed, or has more names than are worth listing: every name must be looked up by itself.
     Unknown,
 }
@@ -25,40 +60,41 @@ enum Listing {
 /// More names than this are not listed.
 const LIMIT: usize = 2000;
 
-impl Listings {
-    /// Whether a path may exist; a `false` is certain.
-    pub(super) fn may_exist(&mut self, path: &Path) -> bool {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return true;
-        };
-        if !self.directories.contains_key(parent) {
-            let listing = if self.may_exist(parent) { list(parent) } else { Listing::Missing };
-            self.directories.insert(parent.to_owned(), listing);
+impl Listing {
+    fn of(directory: &Path) -> Self {
+        match Self::read(directory) {
+            Ok(names) => names.map_or(Self::Unknown, Self::Names),
+            Err(Errno::NOENT | Errno::NOTDIR) => Self::Names(Vec::new()),
+            Err(_) => Self::Unknown,
         }
-        match self.directories.get(parent) {
-            Some(Listing::Missing) => false,
-            Some(Listing::Names(names)) => names.contains(name),
-            Some(Listing::Unknown) | None => true,
+    }
+
+    fn read(directory: &Path) -> Result<Option<Vec<u64>>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, directory, flags, Mode::empty())?;
+        let mut buffer = [const { MaybeUninit::uninit() }; 8192];
+        let mut entries = RawDir::new(directory, &mut buffer);
+        let mut names = Vec::with_capacity(64);
+        while let Some(entry) = entries.next() {
+            if names.len() == LIMIT {
+                return Ok(None);
+            }
+            names.push(hash(entry?.file_name().to_bytes()));
+        }
+        Ok(Some(names))
+    }
+
+    fn may_have(&self, name: &OsStr) -> bool {
+        match self {
+            Self::Names(names) => names.contains(&hash(name.as_bytes())),
+            Self::Unknown => true,
         }
     }
 }
 
-fn list(directory: &Path) -> Listing {
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if super::is_missing(&error) => return Listing::Missing,
-        Err(_) => return Listing::Unknown,
-    };
-    let mut names = HashSet::new();
-    for entry in entries {
-        match entry {
-            Ok(entry) if names.len() < LIMIT => {
-                names.insert(entry.file_name());
-            }
-            _ => return Listing::Unknown,
-        }
-    }
-    Listing::Names(names)
+/// FNV-1a.
+fn hash(name: &[u8]) -> u64 {
+    name.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -70,15 +106,22 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let root = base.path();
         std::fs::create_dir(root.join("there")).unwrap();
-        std::fs::write(root.join("there/key"), "").unwrap();
+        let keys: Vec<String> = (0..WORTH_LISTING).map(|number| format!("key{number}")).collect();
+        for key in &keys {
+            std::fs::write(root.join("there").join(key), "").unwrap();
+        }
         std::os::unix::fs::symlink("there", root.join("link")).unwrap();
-        let mut listings = Listings::default();
-        for present in ["there", "there/key", "link", "link/key"] {
-            assert!(listings.may_exist(&root.join(present)), "{present}");
-        }
-        for missing in ["gone", "gone/key", "there/gone", "link/gone", "there/key/below"] {
-            assert!(!listings.may_exist(&root.join(missing)), "{missing}");
-        }
+        let below = |directory: &str, name: &str| format!("{directory}/{name}");
+        let mut names: Vec<String> = ["there", "link", "link/key0"].map(str::to_owned).into();
+        names.extend(keys.iter().map(|key| below("there", key)));
+        let present: Vec<_> = names.iter().map(|name| root.join(name)).collect();
+        names.extend(["gone", "gone/key0", "there/gone", "there/key0x"].map(str::to_owned));
+        let mut found = may_exist(root, names.iter().map(String::as_str));
+        found.sort();
+        let mut expected = present;
+        expected.sort();
+        assert_eq!(found, expected);
+        assert_eq!(may_exist(&root.join("gone"), ["a", "b/c"].into_iter()), Vec::<PathBuf>::new());
     }
 
     #[test]
@@ -87,6 +130,6 @@ mod tests {
         for number in 0..=LIMIT {
             std::fs::write(base.path().join(number.to_string()), "").unwrap();
         }
-        assert!(Listings::default().may_exist(&base.path().join("anything")));
+        assert_eq!(may_exist(base.path(), ["anything"].into_iter()), [base.path().join("anything")]);
     }
 }

@@ -43,13 +43,26 @@ const SIZE: usize = 32 << 20;
 const STACK: std::ops::Range<usize> = 64 << 10..256 << 10;
 
 impl Arena {
-    /// Reserves the memory.
+    /// Reserves memory that a process with a copy of this one's memory sees as well.
     ///
     /// # Errors
     ///
     /// What `mmap(2)` or `mprotect(2)` answered.
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    pub(crate) fn shared() -> std::io::Result<Self> {
+        Self::map(libc::MAP_SHARED)
+    }
+
+    /// Reserves memory for a process that borrows all of this one's.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` or `mprotect(2)` answered.
+    pub(crate) fn own() -> std::io::Result<Self> {
+        Self::map(libc::MAP_PRIVATE)
+    }
+
+    fn map(sharing: i32) -> std::io::Result<Self> {
+        let flags = sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
@@ -172,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_stays_where_it_is() {
-        let arena = Arena::new().unwrap();
+        let arena = Arena::shared().unwrap();
         let byte = arena.value(7_u8).unwrap();
         let words = arena.list([1_u64, 2, 3]).unwrap();
         let text = arena.c_string(b"/a path").unwrap();
@@ -184,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let arena = Arena::new().unwrap();
+        let arena = Arena::shared().unwrap();
         let error = arena.list(vec![0_u64; SIZE / 8 + 1]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::E2BIG));
         // The refusal took nothing.
@@ -193,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_process_that_was_made_before_reads_what_is_put_in_after() {
-        let arena = Arena::new().unwrap();
+        let arena = Arena::shared().unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         let (mut go, told) = (writer, reader);
         let first = arena.mapping.base.as_ptr() as usize + STACK.end;

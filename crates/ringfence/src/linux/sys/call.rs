@@ -248,6 +248,13 @@ pub(crate) fn make_directory(path: &CStr, mode: u32) -> Result<()> {
     }
 }
 
+/// `mknodat(2)` of an ordinary file.
+pub(crate) fn make_file(path: &CStr, mode: u32) -> Result<()> {
+    let mode = (libc::S_IFREG | mode) as usize;
+    // SAFETY: the path is a valid string.
+    unsafe { raw(libc::SYS_mknodat, [descriptor(libc::AT_FDCWD), address(path), mode, 0, 0, 0]) }.map(drop)
+}
+
 /// `symlinkat(2)`.
 pub(crate) fn make_symlink(target: &CStr, path: &CStr) -> Result<()> {
     // SAFETY: both strings live through the call.

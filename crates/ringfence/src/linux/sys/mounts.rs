@@ -90,8 +90,8 @@ fn apply(step: &Step<'_>, slots: Slots<'_>, host_root: &mut RawFd) -> Result<()>
         }
         Step::Mount { path, kind, flags, data } => call::mount(kind, path, kind, *flags, data.as_deref()),
         Step::Directory { path, mode } => call::make_directory(path, *mode),
-        Step::File { path } => make_file(path, &[]),
-        Step::Text { path, content } => make_file(path, content),
+        Step::File { path } => make_file(path),
+        Step::Text { path, content } => write_file(path, content),
         Step::Symlink { path, target } => call::make_symlink(target, path),
         Step::Place { slot, path } => {
             let tree = slots.get(*slot).ok_or(NO_SLOT)?.replace(-1);
@@ -104,17 +104,19 @@ fn apply(step: &Step<'_>, slots: Slots<'_>, host_root: &mut RawFd) -> Result<()>
     }
 }
 
-fn make_file(path: &CStr, content: &[u8]) -> Result<()> {
-    let flags = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY;
-    match call::open(path, flags, 0o444) {
-        Ok(fd) => {
-            let written = if content.is_empty() { Ok(()) } else { call::write(fd, content) };
-            call::close(fd);
-            written
-        }
-        Err(Errno(libc::EEXIST)) if content.is_empty() => Ok(()),
-        Err(errno) => Err(errno),
+/// An empty file; one that exists is fine.
+fn make_file(path: &CStr) -> Result<()> {
+    match call::make_file(path, 0o444) {
+        Err(Errno(libc::EEXIST)) => Ok(()),
+        other => other,
     }
+}
+
+fn write_file(path: &CStr, content: &[u8]) -> Result<()> {
+    let fd = call::open(path, libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY, 0o444)?;
+    let written = call::write(fd, content);
+    call::close(fd);
+    written
 }
 
 fn bind(source: &CStr, target: &CStr) -> Result<()> {

@@ -64,6 +64,13 @@ pub enum MountStep {
         /// Where.
         path: PathBuf,
     },
+    /// Shows a device node of the host at a file of the run's own (a bind mount).
+    Device {
+        /// The node.
+        node: PathBuf,
+        /// Where it shows.
+        path: PathBuf,
+    },
     /// Makes a directory in a tmpfs of the run; one that exists is fine.
     Directory {
         /// Where.
@@ -118,8 +125,6 @@ pub enum MountStep {
 pub struct Attributes {
     /// Nothing can be written.
     pub read_only: bool,
-    /// Device nodes work; only for the handful that every program may use.
-    pub devices: bool,
 }
 
 /// Device nodes that every run has.
@@ -165,20 +170,20 @@ enum Layer {
 
 type Layout = BTreeMap<PathBuf, Layer>;
 
-const READ_ONLY: Attributes = Attributes { read_only: true, devices: false };
-const WRITABLE: Attributes = Attributes { read_only: false, devices: false };
+const READ_ONLY: Attributes = Attributes { read_only: true };
+const WRITABLE: Attributes = Attributes { read_only: false };
 
 /// The steps that build what the command sees.
 pub(super) fn steps(policy: &Policy, survey: &Survey, uid: u32) -> Vec<MountStep> {
     let layout = layout(policy, survey);
     let texts = BTreeMap::new();
     Steps { layout: &layout, slots: FIRST_FREE_SLOT, texts, captures: vec![], places: vec![] }
-        .write_down(uid == 0, survey.read.is_some())
+        .write_down(uid, survey.read.is_some())
 }
 
-/// The steps that come first whatever the policy says, unless it lists what can be read.
+/// The steps that come first whatever the policy says.
 pub(super) fn opening(uid: u32) -> Vec<MountStep> {
-    let mut steps = capture_devices();
+    let mut steps = Vec::with_capacity(64);
     fill_scratch(uid == 0, &mut steps);
     steps
 }
@@ -275,28 +280,12 @@ impl Layer {
     }
 }
 
-const fn slots_of_devices() -> u32 {
-    DEVICES.len() as u32
-}
-
 /// The slot of the mount that makes the covers read-only.
-const COVERS_SLOT: u32 = slots_of_devices();
+const COVERS_SLOT: u32 = 0;
 /// The slot of the first of [`FRESH_PARTS`].
 const FRESH_SLOT: u32 = COVERS_SLOT + 1;
 /// The first slot that the opening does not use.
 const FIRST_FREE_SLOT: u32 = FRESH_SLOT + FRESH_PARTS.len() as u32;
-
-fn capture_devices() -> Vec<MountStep> {
-    let attributes = Attributes { read_only: false, devices: true };
-    let capture = |(slot, name): (u32, &&str)| MountStep::Capture {
-        slot,
-        path: Path::new("/dev").join(name),
-        identity: None,
-        recursive: false,
-        attributes,
-    };
-    (0..).zip(DEVICES).map(capture).collect()
-}
 
 /// Makes the one tmpfs and everything in it that every run gets, and takes hold of its parts.
 fn fill_scratch(superuser: bool, steps: &mut Vec<MountStep>) {
@@ -327,8 +316,9 @@ fn fill_scratch(superuser: bool, steps: &mut Vec<MountStep>) {
 }
 
 fn fill_devices(top: &Path, steps: &mut Vec<MountStep>) {
-    for (slot, name) in (0..).zip(DEVICES) {
-        steps.extend([MountStep::File { path: top.join(name) }, MountStep::Place { slot, path: top.join(name) }]);
+    for name in DEVICES {
+        let (node, path) = (Path::new("/dev").join(name), top.join(name));
+        steps.extend([MountStep::File { path: path.clone() }, MountStep::Device { node, path }]);
     }
     let links =
         [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")];
@@ -356,7 +346,7 @@ struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    fn write_down(mut self, superuser: bool, empty_root: bool) -> Vec<MountStep> {
+    fn write_down(mut self, uid: u32, empty_root: bool) -> Vec<MountStep> {
         let top = empty_root.then(|| Path::new("/"));
         self.write_texts(top);
         for (slot, (path, ..)) in (FRESH_SLOT..).zip(FRESH_PARTS) {
@@ -372,17 +362,13 @@ impl<'a> Steps<'a> {
         in_run.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
         self.places.push(MountStep::ReadOnly { path: RUN.into() });
         others.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
-        let mut steps = capture_devices();
+        let mut steps = opening(uid);
+        steps.append(&mut self.captures);
         if empty_root {
-            steps.append(&mut self.captures);
             steps.push(MountStep::EmptyRoot);
-            steps.push(MountStep::Directory { path: SCRATCH.into(), mode: 0o755 });
-            fill_scratch(superuser, &mut steps);
             steps.append(&mut self.places);
             steps.extend([MountStep::DetachHost, MountStep::ReadOnly { path: "/".into() }]);
         } else {
-            fill_scratch(superuser, &mut steps);
-            steps.append(&mut self.captures);
             steps.push(MountStep::LockHost);
             steps.append(&mut self.places);
         }

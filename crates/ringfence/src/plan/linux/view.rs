@@ -8,8 +8,10 @@ use super::{Attributes, LinuxPlan, MountStep};
 /// What shows at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// The host's object, and what of it works.
+    /// The host's object.
     Host(Attributes),
+    /// A device node of the host.
+    Device,
     /// Nothing but what is listed below it.
     OnlyListed,
     /// A directory of the run's own, empty at first.
@@ -46,8 +48,7 @@ impl LinuxPlan {
                     view.extend(places.map(|(inner, shown)| (below(path, inner), *shown)));
                 }
                 MountStep::LockHost => {
-                    let read_only = Attributes { read_only: true, devices: false };
-                    view.insert("/".into(), Shown::Host(read_only));
+                    view.insert("/".into(), Shown::Host(Attributes { read_only: true }));
                 }
                 MountStep::EmptyRoot => view = View::from([("/".into(), Shown::OnlyListed)]),
                 MountStep::Cover { path, .. } => {
@@ -55,6 +56,9 @@ impl LinuxPlan {
                 }
                 MountStep::Text { path, .. } => {
                     view.insert(path.clone(), Shown::Own);
+                }
+                MountStep::Device { path, .. } => {
+                    view.insert(path.clone(), Shown::Device);
                 }
                 MountStep::Proc { path } => {
                     view.insert(path.clone(), Shown::Processes);
