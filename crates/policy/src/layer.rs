@@ -109,7 +109,7 @@ impl Layer {
 
     /// The policy that the stacked layers are; what none of them mentions is as strict as it can be.
     pub(crate) fn into_policy(self, profile: String, anchors: &Anchors) -> Policy {
-        let strict = Origin::Builtin { profile: "strict".to_owned() };
+        let strict = Origin::Builtin { profile: "strict".into() };
         Policy {
             profile,
             anchors: anchors.clone(),

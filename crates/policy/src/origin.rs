@@ -1,5 +1,6 @@
 //! Where a rule was written.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub enum Origin {
     /// A profile that comes with the program.
     Builtin {
         /// Its name.
-        profile: String,
+        profile: Cow<'static, str>,
     },
     /// A policy file.
     File {

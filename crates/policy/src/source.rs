@@ -53,7 +53,7 @@ impl Source {
     /// Where the byte stands. A built-in profile is one place.
     pub(crate) fn origin(&self, offset: usize) -> Origin {
         match &self.author {
-            Author::Builtin(profile) => Origin::Builtin { profile: (*profile).to_owned() },
+            Author::Builtin(profile) => Origin::Builtin { profile: (*profile).into() },
             Author::File { path, managed } => {
                 let offset = offset.min(self.text.len());
                 let line = self.line_starts.partition_point(|start| *start <= offset);
@@ -80,6 +80,10 @@ impl Source {
     }
 
     fn new(author: Author, text: String) -> Self {
+        if matches!(author, Author::Builtin(_)) {
+            // Nobody is told lines of it.
+            return Self { author, text, line_starts: Vec::new(), characters: Vec::new() };
+        }
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(end, _)| end + 1)).collect();
         let mut count = 0;
         let mut characters = vec![0];

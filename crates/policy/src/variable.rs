@@ -57,7 +57,7 @@ impl VariablePattern {
 /// Checks the name of a variable that is set to a literal.
 pub(crate) fn check_name(name: &str) -> Result<(), ValueError> {
     let refuse = |problem| Err(ValueError::Variable { text: name.to_owned(), problem });
-    match name.chars().find(|c| c.is_control() || "=*".contains(*c)) {
+    match name.chars().find(|c| c.is_control() || matches!(c, '=' | '*')) {
         _ if name.is_empty() => refuse("it is empty"),
         _ if name.len() > 255 => refuse("it is longer than 255 bytes"),
         Some('=') => refuse("a name holds no `=`"),

@@ -19,7 +19,7 @@ use support::{linux, load_profile, windows};
 
 fn rule<T: std::fmt::Debug + Clone + 'static>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Rule<T>> {
     let origin = prop_oneof![
-        Just(Origin::Builtin { profile: "workspace".to_owned() }),
+        Just(Origin::Builtin { profile: "workspace".into() }),
         Just(Origin::Flag { flag: "--x".to_owned() }),
         (1..4_u32, any::<bool>()).prop_map(|(line, managed)| Origin::File {
             path: "p.toml".into(),

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let state = State::open()?;
     let facts = Facts::probe(&policy, &invocation, &state)?;
     let plan = Plan::resolve(&policy, &facts, &invocation)?;
-    let receipt = Run::start(&plan, &state)?.wait()?;
+    let receipt = Run::start(plan, &state)?.wait()?;
     eprintln!("{}", serde_json::to_string(&receipt)?);
     std::process::exit(receipt.exit_status().cast_signed());
 }

@@ -69,7 +69,7 @@ impl Run {
     /// # Errors
     ///
     /// [`Plan::refusal`], if there is one; a step of building the sandbox that failed. Either way nothing was started.
-    pub fn start(plan: &Plan, state: &State) -> Result<Self, Error> {
+    pub fn start(plan: Plan, state: &State) -> Result<Self, Error> {
         Self::start_with(plan, state, Company::default())
     }
 
@@ -79,12 +79,12 @@ impl Run {
     ///
     /// As [`Run::start`].
     #[cfg(any(target_os = "linux", windows))]
-    pub fn start_with(plan: &Plan, state: &State, company: Company<'_>) -> Result<Self, Error> {
+    pub fn start_with(plan: Plan, state: &State, company: Company<'_>) -> Result<Self, Error> {
         if let Some(refusal) = plan.refusal() {
             return Err(refusal);
         }
         #[cfg(windows)]
-        let run = SystemRun::start(plan, state, company.ask, company.audience)?;
+        let run = SystemRun::start(&plan, state, company.ask, company.audience)?;
         #[cfg(not(windows))]
         let run = SystemRun::start(plan, state, company.ask, company.ahead.map(|ahead| ahead.ahead))?;
         Ok(Self { run })
@@ -96,7 +96,7 @@ impl Run {
     ///
     /// Always.
     #[cfg(not(any(target_os = "linux", windows)))]
-    pub fn start_with(_: &Plan, _: &State, _: Company<'_>) -> Result<Self, Error> {
+    pub fn start_with(_: Plan, _: &State, _: Company<'_>) -> Result<Self, Error> {
         Err(Error::Unsupported {
             what: "running a command".into(),
             advice: "this system cannot enforce a plan yet".into(),

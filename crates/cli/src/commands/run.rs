@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &cli::Run, ahead: Option<Ahead>) -> Result<Status, 
     let ask = if arguments.start.ask { asking(&plan)? } else { None };
     let first_use = FirstUse::new(arguments.quiet || arguments.json);
     let company = Company { ask, audience: &first_use, ahead };
-    let started = ringfence::Run::start_with(&plan, &state, company);
+    let started = ringfence::Run::start_with(plan, &state, company);
     first_use.finish();
     let receipt = started?.wait()?;
     if arguments.json {

@@ -30,19 +30,15 @@ impl Ahead {
 
     fn start_in(memory: Memory, opening: Opening, cgroup: Option<i32>) -> Result<Self, Error> {
         let failed = |source| Error::Sandbox { step: "making the process".to_owned(), source };
-        let arena = match memory {
-            Memory::Copied => Arena::shared(),
-            Memory::Borrowed(_) => Arena::own(),
-        }
-        .map_err(failed)?;
+        let arena = memory.arena().map_err(failed)?;
         let script = Compiler::new(&arena).opening(&opening)?;
         let waiting = Waiting::start(script, &arena, memory, cgroup).map_err(failed)?;
         Ok(Self { opening, waiting, arena })
     }
 
-    /// Whether a plan with this opening can take the process over.
-    pub(super) fn begins(&self, opening: &Opening) -> bool {
-        self.opening == *opening
+    /// What the process has begun.
+    pub(super) fn opening(&self) -> &Opening {
+        &self.opening
     }
 
     /// Makes the process carry out the rest of a plan that begins with its opening.

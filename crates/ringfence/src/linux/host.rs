@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::cgroup;
 use super::compile::{Compiler, Made};
-use super::sys::{Arena, Failure, LockIn, Memory, Stage, Waiting, call, wait_for};
+use super::sys::{Failure, LockIn, Memory, Stage, Waiting, call, wait_for};
 use crate::facts::{Architecture, Availability, HostFacts};
 use crate::plan::Command;
 use crate::plan::linux::{
@@ -121,7 +121,7 @@ fn attempt(plan: &LinuxPlan) -> Result<(), String> {
         tty: false,
         keep_descriptors: Vec::new(),
     };
-    let arena = Arena::shared().map_err(|error| error.to_string())?;
+    let arena = Memory::Copied.arena().map_err(|error| error.to_string())?;
     let compiler = Compiler::new(&arena);
     let opening = Opening::of(plan);
     let begin = compiler.opening(&opening).map_err(|error| error.to_string())?;

@@ -42,7 +42,7 @@ pub(crate) struct LinuxRun {
 
 impl LinuxRun {
     pub(crate) fn start(
-        plan: &Plan,
+        plan: Plan,
         state: &State,
         ask: Option<Arc<dyn Ask>>,
         ahead: Option<Ahead>,
@@ -53,10 +53,9 @@ impl LinuxRun {
         let log = Log::open(state)?.writer()?;
         let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
         let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
-        let opening = Opening::of(linux);
-        let ahead = match ahead.filter(|ahead| ahead.begins(&opening) && cgroup.is_none()) {
+        let ahead = match ahead.filter(|ahead| ahead.opening().begins(linux) && cgroup.is_none()) {
             Some(ahead) => ahead,
-            None => Ahead::start(opening, cgroup.as_ref().map(Cgroup::descriptor))?,
+            None => Ahead::start(Opening::of(linux), cgroup.as_ref().map(Cgroup::descriptor))?,
         };
         let proxy = linux.egress.as_ref().map(|egress| Egress::prepare(egress, ask)).transpose()?;
         let (bound, address) = match (&linux.egress, linux.mechanism) {
@@ -72,7 +71,7 @@ impl LinuxRun {
         let launched = ahead.tell(&plan.command, linux, &made, &signals)?;
         let mut process = Process { launched: Some(launched), mechanism: linux.mechanism };
         // The child is busy building; what the receipt needs is made meanwhile.
-        let (plan, plan_hash) = (plan.clone(), plan.hash()?);
+        let plan_hash = plan.hash()?;
         let egress = match (&linux.egress, proxy) {
             (Some(egress), Some(proxy)) => process.egress(egress, bound, proxy)?,
             _ => None,

@@ -256,7 +256,9 @@ impl fmt::Display for Holds {
 
 /// SHA-256 of a value's JSON. Struct fields and sorted maps keep the text, and so the hash, stable.
 pub(crate) fn fingerprint(what: &'static str, value: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_vec(value).map_err(|source| Error::Encode { what, source })?;
+    // Most of a text of this size is written before its room has to grow.
+    let mut json = Vec::with_capacity(16 << 10);
+    serde_json::to_writer(&mut json, value).map_err(|source| Error::Encode { what, source })?;
     Ok(hex(&Sha256::digest(&json)))
 }
 

@@ -8,9 +8,10 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::call::Errno;
+use super::launch::Borrowed;
 
 /// A piece of shared memory, filled from front to back.
 #[derive(Debug)]
@@ -49,32 +50,26 @@ impl Arena {
     ///
     /// What `mmap(2)` or `mprotect(2)` answered.
     pub(crate) fn shared() -> std::io::Result<Self> {
-        Self::map(libc::MAP_SHARED)
+        Mapping::new(libc::MAP_SHARED).map(|mapping| Self::empty(Arc::new(mapping)))
     }
 
-    /// Reserves memory for a process that borrows all of this one's.
+    /// Memory for the process that borrows all of this one's. There is one at a time, so it is the same memory each time,
+    /// which nobody has to unmap.
     ///
     /// # Errors
     ///
     /// What `mmap(2)` or `mprotect(2)` answered.
-    pub(crate) fn own() -> std::io::Result<Self> {
-        Self::map(libc::MAP_PRIVATE)
+    pub(super) fn own(_: &Borrowed) -> std::io::Result<Self> {
+        static MAPPING: Mutex<Option<Arc<Mapping>>> = Mutex::new(None);
+        let mut mapping = MAPPING.lock().unwrap_or_else(PoisonError::into_inner);
+        if mapping.is_none() {
+            *mapping = Some(Arc::new(Mapping::new(libc::MAP_PRIVATE)?));
+        }
+        mapping.as_ref().map(|mapping| Self::empty(Arc::clone(mapping))).ok_or_else(|| Errno(libc::ENOMEM).into())
     }
 
-    fn map(sharing: i32) -> std::io::Result<Self> {
-        let flags = sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(Errno::last().into());
-        }
-        let base = NonNull::new(base.cast::<u8>()).ok_or(Errno(libc::ENOMEM))?;
-        let mapping = Arc::new(Mapping { base });
-        // SAFETY: the range lies in the new mapping, which nobody uses yet.
-        match unsafe { libc::mprotect(base.as_ptr().cast(), STACK.start, libc::PROT_NONE) } {
-            0 => Ok(Self { mapping, used: Cell::new(STACK.end) }),
-            _ => Err(Errno::last().into()),
-        }
+    fn empty(mapping: Arc<Mapping>) -> Self {
+        Self { mapping, used: Cell::new(STACK.end) }
     }
 
     /// The upper end of the stack, for one process.
@@ -145,6 +140,23 @@ impl Arena {
         self.used.set(end);
         // SAFETY: the offset is inside the mapping, which begins at a page and so keeps any alignment.
         Ok(unsafe { self.mapping.base.add(start) })
+    }
+}
+
+impl Mapping {
+    fn new(sharing: i32) -> std::io::Result<Self> {
+        let flags = sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that exists.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::last().into());
+        }
+        let mapping = NonNull::new(base.cast::<u8>()).map(|base| Self { base }).ok_or(Errno(libc::ENOMEM))?;
+        // SAFETY: the range lies in the new mapping, which nobody uses yet.
+        match unsafe { libc::mprotect(base, STACK.start, libc::PROT_NONE) } {
+            0 => Ok(mapping),
+            _ => Err(Errno::last().into()),
+        }
     }
 }
 

@@ -44,6 +44,20 @@ pub(crate) enum Memory {
     Borrowed(Borrowed),
 }
 
+impl Memory {
+    /// An arena that such a process sees.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` or `mprotect(2)` answered.
+    pub(crate) fn arena(&self) -> std::io::Result<Arena> {
+        match self {
+            Self::Copied => Arena::shared(),
+            Self::Borrowed(borrowed) => Arena::own(borrowed),
+        }
+    }
+}
+
 /// The right to lend this process's memory to a child. While it is lent, this process cannot be traced or dumped
 /// (`PR_SET_DUMPABLE`), as is due to the child: the kernel keeps that with the memory.
 #[derive(Debug)]

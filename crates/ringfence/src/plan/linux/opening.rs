@@ -9,7 +9,7 @@ use ringfence_policy::NetworkMode;
 use super::{LinuxPlan, Mechanism, MountStep, Namespace, User, layout, namespaces};
 
 /// The beginning of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Opening {
     /// The caller's ids.
     pub(crate) user: User,
@@ -27,6 +27,11 @@ impl Opening {
             namespaces: namespaces(Mechanism::Namespaces, NetworkMode::Off),
             mounts: layout::opening(user.uid),
         }
+    }
+
+    /// Whether a plan begins so: what was carried out is then a part of it, and the rest is all that is missing.
+    pub(crate) fn begins(&self, plan: &LinuxPlan) -> bool {
+        self.user == plan.user && self.namespaces == plan.namespaces && plan.mounts.starts_with(&self.mounts)
     }
 
     /// The opening of a plan: its namespaces, and its first mounts if they are the usual ones.

@@ -62,32 +62,35 @@ enum Shows {
 
 /// What shows at a path when the steps were carried out: that of the last mount at the deepest path above it.
 fn shows(steps: &[MountStep], path: &str) -> Shows {
-    let mut captured = BTreeMap::new();
+    // What is held: the mounts of a tree, by their paths below its top.
+    let mut held: BTreeMap<u32, Vec<(PathBuf, Shows)>> = BTreeMap::new();
     let mut mounts: Vec<(PathBuf, Shows)> = vec![("/".into(), Shows::HostWritable)];
     for step in steps {
         match step {
             MountStep::Capture { slot, attributes, .. } => {
                 let kind = if attributes.read_only { Shows::HostReadOnly } else { Shows::HostWritable };
-                captured.insert(*slot, kind);
+                held.insert(*slot, vec![(PathBuf::new(), kind)]);
             }
             MountStep::LockHost => mounts.iter_mut().for_each(|(_, kind)| *kind = Shows::HostReadOnly),
             MountStep::EmptyRoot => mounts = vec![("/".into(), Shows::Absent)],
             MountStep::Tmpfs { path, .. } | MountStep::Proc { path } | MountStep::Devpts { path } => {
                 mounts.push((path.clone(), Shows::Fresh));
             }
-            MountStep::Share { slot, .. } => {
-                captured.insert(*slot, Shows::Fresh);
+            MountStep::Share { slot, path } => {
+                let top = mounts.iter().rev().find(|(mount, _)| path.starts_with(mount)).unwrap().1;
+                let below = mounts.iter().filter_map(|(mount, kind)| Some((mount.strip_prefix(path).ok()?, *kind)));
+                let tree = std::iter::once((Path::new(""), top)).chain(below);
+                held.insert(*slot, tree.map(|(path, kind)| (path.to_owned(), kind)).collect());
             }
-            MountStep::ReadOnly { path } if path == Path::new("/proc") => {
+            // Of the run's own mounts only that of the processes says nothing else by being read-only.
+            MountStep::ReadOnly { path } if path.ends_with("proc") => {
                 mounts.push((path.clone(), Shows::HostReadOnly));
             }
-            MountStep::Place { slot, path } => mounts.push((path.clone(), captured[slot])),
+            MountStep::Place { slot, path } => {
+                mounts.extend(held[slot].iter().map(|(below, kind)| (path.join(below).components().collect(), *kind)));
+            }
             MountStep::Cover { path, .. } => mounts.push((path.clone(), Shows::Nothing)),
             MountStep::Text { path, .. } => mounts.push((path.clone(), Shows::Text)),
-            MountStep::Show { file, path } => {
-                assert!(mounts.contains(&(file.clone(), Shows::Text)), "{} is not made yet", file.display());
-                mounts.push((path.clone(), Shows::Text));
-            }
             _ => {}
         }
     }
@@ -229,9 +232,50 @@ fn every_capture_comes_before_the_lock_and_every_placement_after_it() {
     let lock = steps.iter().position(|step| *step == MountStep::LockHost).unwrap();
     for (index, step) in steps.iter().enumerate() {
         match step {
-            MountStep::Capture { .. } => assert!(index < lock),
-            MountStep::Place { .. } | MountStep::Cover { .. } => assert!(index > lock),
+            MountStep::Capture { .. } | MountStep::Share { .. } => assert!(index < lock),
+            // What is done in the run's own tmpfs is not seen by the command.
+            MountStep::Place { path, .. } | MountStep::Cover { path, .. } if index < lock => {
+                assert!(path.starts_with(SCRATCH), "{}", path.display());
+            }
             _ => {}
         }
     }
+}
+
+#[test]
+fn every_plan_begins_with_the_same_steps() {
+    let allowlist = Overrides { allow: vec!["example.com".parse().unwrap()], ..Overrides::default() };
+    let mut with_texts = survey(&["/home/u/project"]);
+    with_texts.names = vec![NameFile { path: "/etc/hosts".into(), content: "text".into() }];
+    let mut with_list = survey(&["/tmp/project"]);
+    with_list.read = Some(vec![place("/home/u/docs", true)]);
+    let mut without_var_tmp = survey(&[]);
+    without_var_tmp.fresh.retain(|path| path != Path::new(VAR_TMP));
+    for uid in [0, 1000] {
+        for (policy, survey) in
+            [(policy(), &with_list), (policy(), &without_var_tmp), (policy_with(allowlist.clone()), &with_texts)]
+        {
+            assert!(steps(&policy, survey, uid).starts_with(&opening(uid)));
+        }
+    }
+    assert_ne!(opening(0), opening(1000), "the superuser's begins otherwise");
+}
+
+#[test]
+fn what_the_tmpfs_was_filled_with_is_out_of_sight_in_the_end() {
+    let steps = steps(&policy(), &survey(&["/home/u/project"]), 0);
+    let places: Vec<_> = steps
+        .iter()
+        .filter_map(|step| match step {
+            MountStep::Place { path, .. } if !path.starts_with(SCRATCH) || path == Path::new(SCRATCH) => Some(path),
+            _ => None,
+        })
+        .collect();
+    let covering = places.iter().position(|path| *path == Path::new(SCRATCH)).unwrap();
+    // Nothing that comes after it is taken from there.
+    let last_share = steps.iter().rposition(|step| matches!(step, MountStep::Share { .. })).unwrap();
+    let placed =
+        steps.iter().position(|step| matches!(step, MountStep::Place { path, .. } if path == places[covering]));
+    assert!(last_share < placed.unwrap());
+    assert_eq!(shows(&steps, "/dev/null"), Shows::Fresh);
 }
