@@ -31,13 +31,15 @@ pub(super) struct Task<'a> {
     pub(super) ends: Ends,
     /// The other ends.
     pub(super) supervisors: [RawFd; 3],
+    /// Whether this process has to be made dumpable before it can write its id maps.
+    pub(super) make_dumpable: bool,
 }
 
 /// Carries the opening out, and then the script. Called in the child only.
 pub(super) fn run(task: &Task<'_>) -> ! {
     // Or the end of the supervisor would not be seen here.
     task.supervisors.into_iter().for_each(call::close);
-    let Err(failure) = prepare_and_wait(&task.opening, task.ends);
+    let Err(failure) = prepare_and_wait(task);
     report(task.ends, failure)
 }
 
@@ -52,7 +54,12 @@ fn failed(stage: Stage) -> impl Fn(Errno) -> Failure {
     move |Errno(errno)| Failure { stage, index: 0, errno }
 }
 
-fn prepare_and_wait(opening: &Opening<'_>, ends: Ends) -> Result<std::convert::Infallible, Failure> {
+fn prepare_and_wait(task: &Task<'_>) -> Result<std::convert::Infallible, Failure> {
+    let Task { opening, ends, .. } = task;
+    let ends = *ends;
+    if task.make_dumpable {
+        call::prctl(libc::PR_SET_DUMPABLE, 1).map_err(failed(Stage::Start))?;
+    }
     // The caller's mask is for what the command makes, not for what is made here.
     let umask = set_umask(0);
     begin(opening)?;

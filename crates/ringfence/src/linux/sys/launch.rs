@@ -120,7 +120,9 @@ impl Waiting {
         let supervisors = [&report, &status, &control].map(AsRawFd::as_raw_fd);
         let born_in = opening.namespaces & BORN_IN;
         let opening = Opening { namespaces: opening.namespaces & !BORN_IN, ..opening };
-        let task = arena.value(Task { opening, ends, supervisors })?;
+        // A copy of memory that is lent inherits what the kernel keeps with it.
+        let make_dumpable = matches!(memory, Memory::Copied) && LENT.load(Ordering::Acquire);
+        let task = arena.value(Task { opening, ends, supervisors, make_dumpable })?;
         // No signal handler of the embedding program may run in the child. The command gets the mask that its script
         // names.
         let mask = block_signals()?;

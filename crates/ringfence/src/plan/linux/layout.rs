@@ -210,17 +210,19 @@ fn layout(policy: &Policy, survey: &Survey) -> Layout {
         }
     }
     if let Some(roots) = &survey.read {
-        for entry in &survey.runtime {
-            match entry {
-                RuntimePath::Directory(place) => layout.insert(place.path.clone(), Layer::host(place, READ_ONLY)),
-                RuntimePath::Symlink(path, target) => {
-                    layout.insert(path.clone(), Layer::Symlink { target: target.clone() })
-                }
-            };
-        }
-        for place in roots {
-            layout.insert(place.path.clone(), Layer::host(place, READ_ONLY));
-        }
+        let links = survey.runtime.iter().filter_map(|entry| match entry {
+            RuntimePath::Symlink(path, target) => Some((path.clone(), Layer::Symlink { target: target.clone() })),
+            RuntimePath::Directory(_) => None,
+        });
+        layout.extend(links);
+        let runtime = survey.runtime.iter().filter_map(|entry| match entry {
+            RuntimePath::Directory(place) => Some(place),
+            RuntimePath::Symlink(..) => None,
+        });
+        // A list says what is readable, and the run's own directories are: the host's processes and devices never are.
+        let own = |place: &&Place| place.path.starts_with("/proc") || layout.get(&place.path) == Some(&Layer::Fresh);
+        let shown: Vec<&Place> = runtime.chain(roots).filter(|place| !own(place)).collect();
+        layout.extend(shown.into_iter().map(|place| (place.path.clone(), Layer::host(place, READ_ONLY))));
     }
     for place in &survey.write {
         layout.insert(place.path.clone(), Layer::host(place, WRITABLE));

@@ -216,6 +216,20 @@ fn a_list_of_read_roots_shows_nothing_else() {
 }
 
 #[test]
+fn a_list_of_read_roots_never_shows_the_processes_and_devices_of_the_host() {
+    let mut survey = survey(&["/home/u/project"]);
+    survey.read = Some(["/proc", "/proc/1", "/dev", "/usr"].map(|path| place(path, true)).into());
+    survey.runtime = ["/dev", "/proc", "/lib"].map(|path| RuntimePath::Directory(place(path, true))).into();
+    let steps = steps(&policy(), &survey, 1000);
+    for own in ["/proc/1/root", "/proc/self", "/dev/sda"] {
+        assert_eq!(shows(&steps, own), Shows::Fresh, "{own}");
+    }
+    for listed in ["/usr/bin/env", "/lib/ld.so"] {
+        assert_eq!(shows(&steps, listed), Shows::HostReadOnly, "{listed}");
+    }
+}
+
+#[test]
 fn the_superuser_cannot_change_the_kernel_through_proc() {
     let for_root = steps(&policy(), &survey(&["/home/u/project"]), 0);
     assert_eq!(shows(&for_root, "/proc/sys/kernel/core_pattern"), Shows::HostReadOnly);
