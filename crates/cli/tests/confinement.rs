@@ -344,8 +344,7 @@ fn a_read_list_leaves_the_rest_unreadable(place: &Place, _: &Ground) -> Outcome 
     assert_eq!(stdout(&output), "listed", "{}", show(&output));
     assert!(!output.status.success(), "{}", show(&output));
     // What shows of other processes is what shows without a list; with a PID namespace, none of the host's.
-    let visible =
-        format!("test -d /proc/{} && echo visible; test -d /proc/self && echo own", std::process::id());
+    let visible = format!("test -d /proc/{} && echo visible; test -d /proc/self && echo own", std::process::id());
     let outside = std::process::Command::new("sh").args(["-c", &visible]).output().unwrap();
     assert_eq!(stdout(&outside), "visible\nown\n");
     let without = place.run(&[], &visible);

@@ -25,6 +25,8 @@ pub struct Run {
 /// which saves a third of the time until the command starts. It becomes part of a run whose plan begins the same way, and
 /// is ended otherwise: what is enforced is always the plan. Elsewhere there is nothing to do ahead.
 ///
+/// The mask of file modes and the resource limits that the command inherits are those of the moment when it was begun.
+///
 /// It borrows this program's memory, and as long as it or its run lives, this program cannot be traced or dumped
 /// (`PR_SET_DUMPABLE`): files of `/proc/self` belong to the superuser meanwhile.
 #[derive(Debug)]

@@ -1,5 +1,9 @@
 //! A process that has begun its sandbox before its plan is known.
 
+use std::os::fd::AsFd;
+
+use rustix::fs::OFlags;
+
 use super::compile::{Compiler, Made};
 use super::sys::{Arena, Borrowed, Launched, Memory, Signals, Waiting};
 use crate::Error;
@@ -10,6 +14,7 @@ use crate::plan::linux::{LinuxPlan, Opening, User};
 #[derive(Debug)]
 pub(crate) struct Ahead {
     opening: Opening,
+    streams: [Option<Stream>; 3],
     waiting: Waiting,
     /// What the process is told lies in here.
     arena: Arena,
@@ -33,12 +38,14 @@ impl Ahead {
         let arena = memory.arena().map_err(failed)?;
         let script = Compiler::new(&arena).opening(&opening)?;
         let waiting = Waiting::start(script, &arena, memory, cgroup).map_err(failed)?;
-        Ok(Self { opening, waiting, arena })
+        Ok(Self { opening, streams: standard_streams(), waiting, arena })
     }
 
-    /// What the process has begun.
-    pub(super) fn opening(&self) -> &Opening {
-        &self.opening
+    /// Whether the process can carry a plan out: it begins with what the process has begun, and the process has every
+    /// descriptor that the command is to inherit.
+    pub(super) fn begins(&self, command: &Command, plan: &LinuxPlan) -> bool {
+        let has_descriptors = command.keep_descriptors.is_empty() && self.streams == standard_streams();
+        self.opening.begins(plan) && has_descriptors
     }
 
     /// Makes the process carry out the rest of a plan that begins with its opening.
@@ -56,4 +63,23 @@ impl Ahead {
             .tell(script, &self.arena)
             .map_err(|source| Error::Sandbox { step: "telling the process its steps".to_owned(), source })
     }
+}
+
+/// What is open as a standard stream: the object, and how it can be used.
+#[derive(Debug, PartialEq, Eq)]
+struct Stream {
+    device: u64,
+    inode: u64,
+    flags: OFlags,
+}
+
+/// The standard streams of this process. They may have been replaced since another was started, which then has what was
+/// there before.
+fn standard_streams() -> [Option<Stream>; 3] {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|stream| {
+        let stat = rustix::fs::fstat(stream).ok()?;
+        let flags = rustix::fs::fcntl_getfl(stream).ok()?;
+        Some(Stream { device: stat.st_dev, inode: stat.st_ino, flags })
+    })
 }

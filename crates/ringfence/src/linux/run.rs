@@ -53,7 +53,7 @@ impl LinuxRun {
         let log = Log::open(state)?.writer()?;
         let temporary = linux.private_temporary.then(|| Temporary::create(&id)).transpose()?;
         let cgroup = linux.cgroup.as_ref().map(|plan| Cgroup::create(plan, &id)).transpose()?;
-        let ahead = match ahead.filter(|ahead| ahead.opening().begins(linux) && cgroup.is_none()) {
+        let ahead = match ahead.filter(|ahead| ahead.begins(&plan.command, linux) && cgroup.is_none()) {
             Some(ahead) => ahead,
             None => Ahead::start(Opening::of(linux), cgroup.as_ref().map(Cgroup::descriptor))?,
         };
