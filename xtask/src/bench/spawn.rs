@@ -90,7 +90,12 @@ fn build() -> Result<PathBuf> {
         .status()?;
     ensure!(status.success(), "cannot build ringfence");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/ringfence"))
+    // As an installation would: the comparators are installed too, and a file that a linker wrote piece by piece lies in
+    // the kernel's cache in smaller pieces than a copy, each of which is mapped by itself.
+    let (built, installed) = (target.join("release/ringfence"), target.join("installed/ringfence"));
+    fs::create_dir_all(target.join("installed"))?;
+    fs::copy(&built, &installed).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(installed)
 }
 
 fn measure(ringfence: &Path, setting: &Setting, rounds: usize) -> Result<Report> {
