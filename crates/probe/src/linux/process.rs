@@ -55,9 +55,16 @@ pub(crate) const PROBES: &[Probe] = &[
         Ok(done(processes::take_descriptor(&neighbour, 3)?))
     }),
     process("trace-neighbour", "Traces another process.", |t| Ok(done(processes::seize(t.number("neighbour")?)?))),
-    process("trace-parent", "Traces its own parent.", |_| {
-        let parent = i32::try_from(std::os::unix::process::parent_id()).map_err(|_| Failure::denied("no parent"))?;
-        Ok(done(processes::seize(parent)?))
+    process("trace-parent", "Traces its own parent.", |_| Ok(done(processes::seize(parent()?)?))).wiring(Wiring::Shell),
+    // Process 1 of a run may work in the memory of the supervisor.
+    process("write-parent-memory", "Asks to write into the memory of its own parent.", |_| write_into(parent()?))
+        .wiring(Wiring::Shell),
+    process("open-parent-memory", "Opens the memory of its own parent for writing.", |_| {
+        Ok(done(File::options().write(true).open(format!("/proc/{}/mem", parent()?))?))
+    })
+    .wiring(Wiring::Shell),
+    process("read-parent-environment", "Reads the environment of its own parent.", |_| {
+        Ok(done(fs::read(format!("/proc/{}/environ", parent()?))?))
     })
     .wiring(Wiring::Shell),
     process("read-neighbour-memory-directly", "Reads the memory of another process.", |t| {
@@ -65,11 +72,7 @@ pub(crate) const PROBES: &[Probe] = &[
         Ok(done(processes::read_memory(t.number("neighbour")?, address, &mut [0; 16])?))
     }),
     process("write-neighbour-memory", "Asks to write into the memory of another process.", |t| {
-        match processes::write_no_memory(t.number("neighbour")?) {
-            // The address is senseless on purpose; the right to write is checked before it.
-            Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok("let in".to_owned()),
-            other => Ok(done(other?)),
-        }
+        write_into(t.number("neighbour")?)
     }),
     process("open-neighbour-memory", "Opens the memory of another process for writing.", |t| {
         let memory = format!("/proc/{}/mem", t.text("neighbour")?);
@@ -132,6 +135,18 @@ const fn process(name: &'static str, tries: &'static str, run: fn(&Targets) -> A
 
 const fn survivor(name: &'static str, tries: &'static str, run: fn(&Targets) -> Attempt) -> Probe {
     Probe::new(name, Class::Survive, tries, run).evidence(Evidence::Survivor)
+}
+
+fn parent() -> Result<i32, Failure> {
+    i32::try_from(std::os::unix::process::parent_id()).map_err(|_| Failure::denied("no parent"))
+}
+
+fn write_into(process: i32) -> Attempt {
+    match processes::write_no_memory(process) {
+        // The address is senseless on purpose; the right to write is checked before it.
+        Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok("let in".to_owned()),
+        other => Ok(done(other?)),
+    }
 }
 
 fn done<T>(_result: T) -> String {

@@ -83,3 +83,37 @@ fn standard_streams() -> [Option<Stream>; 3] {
         Some(Stream { device: stat.st_dev, inode: stat.st_ino, flags })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_lent_to_one_process_at_a_time_and_given_back_with_it() {
+        let first = Ahead::usual().expect("nobody else borrows in this test program");
+        assert!(Ahead::usual().is_none());
+        // Where namespaces are forbidden there is no process, and nothing to give back.
+        if let Ok(first) = first {
+            let process = format!("/proc/{}", first.waiting.pid().unwrap());
+            assert!(std::path::Path::new(&process).exists());
+            drop(first);
+            assert!(!std::path::Path::new(&process).exists(), "it was never told anything, and nobody waits for it");
+        }
+        let dumpable = rustix::process::dumpable_behavior().unwrap();
+        assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
+        assert!(Ahead::usual().is_some());
+    }
+
+    #[test]
+    fn a_stream_that_was_replaced_is_noticed() {
+        use std::io::Write;
+        let streams = standard_streams();
+        assert_eq!(streams, standard_streams());
+        let mut other = tempfile::tempfile().unwrap();
+        other.write_all(b"other").unwrap();
+        let stat = rustix::fs::fstat(&other).unwrap();
+        let flags = rustix::fs::fcntl_getfl(&other).unwrap();
+        let other = Stream { device: stat.st_dev, inode: stat.st_ino, flags };
+        assert!(streams.iter().flatten().all(|stream| *stream != other));
+    }
+}

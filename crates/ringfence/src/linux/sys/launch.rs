@@ -136,6 +136,12 @@ impl Waiting {
         Ok(Self(Some(Launched { pid, pidfd, status, control, report, _arena: arena, _borrowed: borrowed })))
     }
 
+    /// The process id, as seen from here.
+    #[cfg(test)]
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.0.as_ref().map(|launched| launched.pid)
+    }
+
     /// Tells the process what to do.
     ///
     /// # Errors
