@@ -18,7 +18,7 @@ use crate::policy::{
 use crate::source::Source;
 use crate::upstream::Upstream;
 use crate::value_error::ValueError;
-use crate::variable::{VariablePattern, check_name};
+use crate::variable::{USUAL, VariablePattern, check_name, usual_variables};
 
 /// What one text says. Layers are stacked by [`Layer::over`]: a list replaces the list below it.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Layer {
             memory: reader.one("process.memory", &process.memory, |text| text.parse::<ByteSize>())?,
             processes: reader.one("process.processes", &process.processes, |count| parse_count(*count))?,
             cpus: reader.one("process.cpus", &process.cpus, |cpus| Cpus::try_from(*cpus))?,
-            pass: reader.list("environment.pass", &environment.pass, |text| text.parse::<VariablePattern>())?,
+            pass: reader.pass(&environment.pass)?,
             set: reader.set(&environment.set)?,
             require: reader.one("enforcement.require", &enforcement.require, |text| text.parse::<Require>())?,
             accept_degraded: reader
@@ -223,6 +223,23 @@ impl Reader<'_> {
     ) -> Result<Option<Vec<Rule<V>>>, PolicyError> {
         let entries = |entries: &Vec<Located<T>>| entries.iter().map(|entry| self.rule(key, entry, &read)).collect();
         written.as_ref().map(entries).transpose()
+    }
+
+    /// `environment.pass`, with the set that it may name taken apart.
+    fn pass(&self, written: &Option<Vec<Located<String>>>) -> Result<Option<Vec<Rule<VariablePattern>>>, PolicyError> {
+        let Some(entries) = written else {
+            return Ok(None);
+        };
+        let mut rules = Vec::new();
+        for entry in entries {
+            if entry.value() == USUAL {
+                let origin = self.origin(entry);
+                rules.extend(usual_variables().map(|name| Rule::new(name, origin.clone())));
+            } else {
+                rules.push(self.rule("environment.pass", entry, |text| text.parse::<VariablePattern>())?);
+            }
+        }
+        Ok(Some(rules))
     }
 
     fn rule<T, V, E: Into<Problem>>(

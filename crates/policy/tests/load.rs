@@ -63,6 +63,25 @@ fn the_default_profile_is_what_the_design_says() {
 }
 
 #[test]
+fn the_usual_variables_can_be_named_as_a_set() {
+    let with = |pass: &str| load_text(&format!("version = 1\n[environment]\npass = [{pass}]\n"));
+    let usual = load_profile("workspace", &linux()).unwrap().environment.pass;
+    let more = with("\"@usual\", \"MY_TOOL\"").unwrap().environment.pass;
+    let values = |rules: &[ringfence_policy::Rule<ringfence_policy::VariablePattern>]| -> Vec<_> {
+        rules.iter().map(|rule| rule.value.to_string()).collect()
+    };
+    let mut expected = values(&usual);
+    expected.push("MY_TOOL".to_owned());
+    assert_eq!(values(&more), expected);
+    assert!(expected.len() > 150 && expected.contains(&"LC_*".to_owned()));
+    // Each of them is one that a policy could name by itself, and the place of the set is the place of all of it.
+    assert!(expected.iter().all(|name| name.parse::<ringfence_policy::VariablePattern>().is_ok()));
+    assert!(more[..usual.len()].iter().all(|rule| rule.origin == more[0].origin));
+    let error = with("\"PATH\", \"@secrets\"").unwrap_err();
+    assert_eq!((error.line(), error.column()), (Some(3), Some(17)), "{error}");
+}
+
+#[test]
 fn the_other_profiles_differ_as_they_say() {
     let read_only = load_profile("read-only", &linux()).unwrap();
     assert!(!writes(&read_only, "/home/me/project/x"));

@@ -199,7 +199,7 @@ fn lint_environment(policy: &Policy, lints: &mut Lints) {
                 lints.add("pass-everything", &rule.origin, message, "list the variables that are needed");
                 continue;
             }
-            VariablePattern::Exact(name) if looks_secret(name) => Some(name.as_str()),
+            VariablePattern::Exact(name) if looks_secret(name) => Some(&**name),
             pattern => SECRET_VARIABLES.iter().copied().find(|name| pattern.matches_on(name.as_bytes(), system)),
         };
         if let Some(name) = caught {

@@ -185,7 +185,7 @@ fn variable_key(pattern: &VariablePattern, system: System) -> (bool, String) {
         VariablePattern::Prefix(start) => (true, start),
     };
     match system {
-        System::Linux => (prefix, text.clone()),
+        System::Linux => (prefix, text.clone().into_owned()),
         System::Windows => (prefix, text.to_ascii_lowercase()),
     }
 }
