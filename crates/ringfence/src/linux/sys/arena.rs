@@ -39,7 +39,7 @@ unsafe impl Sync for Mapping {}
 /// Address space, not memory: only pages that are written to exist. A policy of 10,000 entries takes two of it.
 const SIZE: usize = 32 << 20;
 
-/// In front of everything else there is a stack for a process that has no memory of its own, and in front of that a page
+/// In front of everything else there is a stack for a process that has no memory of its own, and in front of that a range
 /// that cannot be touched, should the stack ever be too small.
 const STACK: std::ops::Range<usize> = 64 << 10..256 << 10;
 

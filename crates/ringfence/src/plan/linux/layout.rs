@@ -139,7 +139,6 @@ const FRESH_PARTS: [(&str, &str, u32); 5] = [
     (RUN, "/proc/run", 0o755),
     ("/tmp", "/proc/tmp", 0o1777),
     (VAR_TMP, "/proc/var-tmp", 0o1777),
-    // Last: from then on the tmpfs is out of sight.
     ("/proc", "/proc/proc", 0o555),
 ];
 
@@ -351,16 +350,8 @@ impl<'a> Steps<'a> {
     fn write_down(mut self, uid: u32, empty_root: bool) -> Vec<MountStep> {
         let top = empty_root.then(|| Path::new("/"));
         self.write_texts(top);
-        for (slot, (path, ..)) in (FRESH_SLOT..).zip(FRESH_PARTS) {
-            if self.layout.contains_key(Path::new(path)) {
-                if let Some(top) = top {
-                    make_target(top, Path::new(path), &Layer::Fresh, &mut self.places);
-                }
-                self.places.push(MountStep::Place { slot, path: path.into() });
-            }
-        }
-        let others = self.layout.iter().filter(|(_, layer)| **layer != Layer::Fresh);
-        let (in_run, others): (Vec<_>, Vec<_>) = others.partition(|(path, _)| path.starts_with(RUN));
+        // What covers hidden paths is used by all the others.
+        let (in_run, others): (Vec<_>, Vec<_>) = self.layout.iter().partition(|(path, _)| path.starts_with(RUN));
         in_run.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
         self.places.push(MountStep::ReadOnly { path: RUN.into() });
         others.into_iter().for_each(|(path, layer)| self.add(path, layer, top));
@@ -399,7 +390,11 @@ impl<'a> Steps<'a> {
             make_target(top, path, layer, &mut self.places);
         }
         match layer {
-            Layer::Fresh => {}
+            Layer::Fresh => {
+                let parts = (FRESH_SLOT..).zip(FRESH_PARTS);
+                let part = parts.filter(|(_, (fresh, ..))| path == Path::new(fresh));
+                self.places.extend(part.map(|(slot, _)| MountStep::Place { slot, path: path.to_owned() }));
+            }
             Layer::Symlink { target } => {
                 self.places.push(MountStep::Symlink { path: path.to_owned(), target: target.clone() });
             }

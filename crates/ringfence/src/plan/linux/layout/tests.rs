@@ -216,6 +216,15 @@ fn a_list_of_read_roots_shows_nothing_else() {
 }
 
 #[test]
+fn what_is_private_stays_so_inside_a_directory_that_is_listed() {
+    let mut survey = survey(&["/home/u/project"]);
+    survey.read = Some(vec![place("/var", true)]);
+    let steps = steps(&policy(), &survey, 1000);
+    assert_eq!(shows(&steps, "/var/lib/x"), Shows::HostReadOnly);
+    assert_eq!(shows(&steps, "/var/tmp/x"), Shows::Fresh);
+}
+
+#[test]
 fn a_list_of_read_roots_never_shows_the_processes_and_devices_of_the_host() {
     let mut survey = survey(&["/home/u/project"]);
     survey.read = Some(["/proc", "/proc/1", "/dev", "/usr"].map(|path| place(path, true)).into());
