@@ -55,14 +55,13 @@ fn failed(stage: Stage) -> impl Fn(Errno) -> Failure {
 }
 
 fn prepare_and_wait(task: &Task<'_>) -> Result<std::convert::Infallible, Failure> {
-    let Task { opening, ends, .. } = task;
-    let ends = *ends;
-    if task.make_dumpable {
+    let Task { opening, ends, make_dumpable, .. } = *task;
+    if make_dumpable {
         call::prctl(libc::PR_SET_DUMPABLE, 1).map_err(failed(Stage::Start))?;
     }
     // The caller's mask is for what the command makes, not for what is made here.
     let umask = set_umask(0);
-    begin(opening)?;
+    begin(&opening)?;
     let script = &wait_for_script(ends)?;
     // What was captured by the opening is placed by the script.
     for (all, captured) in script.slots.iter().zip(opening.slots.iter()) {
@@ -183,6 +182,7 @@ fn fork_command(start: &Start<'_>) -> call::Result<i32> {
     // SAFETY: the stack is memory that nothing else uses, and its end is aligned as its type demands; it grows down from
     // there. Stack and argument live until the call returns, which is when the other process no longer shares this memory.
     let pid = unsafe { libc::clone(enter, (&raw mut stack).add(1).cast(), flags, argument) };
+    // Only here the C library's error number is used, which may be the supervisor's: the run has failed then.
     if pid < 0 { Err(Errno::last()) } else { Ok(pid) }
 }
 
