@@ -21,9 +21,9 @@ pub struct Run {
 
 /// A run that has begun before its plan is known.
 ///
-/// On Linux a process of its own makes namespaces and fresh directories while policy and plan are still being made,
-/// which saves a third of the time until the command starts. It becomes part of a run whose plan begins the same way, and
-/// is ended otherwise: what is enforced is always the plan. Elsewhere there is nothing to do ahead.
+/// On Linux a process of its own makes namespaces and fresh directories while policy and plan are still being made, so
+/// that neither waits for the other. It becomes part of a run whose plan begins the same way, and is ended otherwise:
+/// what is enforced is always the plan. Elsewhere there is nothing to do ahead.
 ///
 /// The mask of file modes and the resource limits that the command inherits are those of the moment when it was begun.
 ///
