@@ -15,6 +15,7 @@ use crate::{Error, Invocation, Text, environment};
 
 mod landlock;
 mod layout;
+#[cfg(any(target_os = "linux", test))]
 mod opening;
 mod rules;
 mod seccomp;

@@ -8,6 +8,7 @@
 //! before its policy was read ([`opening`]).
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{NetworkMode, Policy};
@@ -251,7 +252,12 @@ fn hide(layout: &mut Layout, survey: &Survey, path: &Path, cover: Layer) {
         Some(Layer::Hidden { .. } | Layer::Fresh | Layer::Symlink { .. }) => false,
         None => survey.read.is_none(),
     };
-    layout.retain(|inner, _| !inner.starts_with(path));
+    // What lies below a path follows it.
+    let from = (Bound::Included(path), Bound::Unbounded);
+    let below = layout.range::<Path, _>(from).map(|(inner, _)| inner).take_while(|inner| inner.starts_with(path));
+    for inner in below.cloned().collect::<Vec<_>>() {
+        layout.remove(&inner);
+    }
     if visible {
         pin_ancestors(layout, survey, path);
         layout.insert(path.to_owned(), cover);
@@ -371,16 +377,20 @@ impl<'a> Steps<'a> {
     /// Writes the texts that are shown over files of the host, and takes hold of them.
     fn write_texts(&mut self, top: Option<&'a Path>) {
         for (path, layer) in self.layout {
-            if let (Layer::Text { content }, None) = (layer, self.made_in(path, top)) {
-                if self.texts.is_empty() {
-                    self.captures.push(MountStep::Directory { path: TEXTS.into(), mode: 0o755 });
-                }
-                let slot = self.next_slot();
-                let file = Path::new(TEXTS).join(slot.to_string());
-                self.captures.push(MountStep::Text { path: file.clone(), content: content.clone() });
-                self.captures.push(MountStep::Share { slot, path: file });
-                self.texts.insert(path, slot);
+            let Layer::Text { content } = layer else {
+                continue;
+            };
+            if self.made_in(path, top).is_some() {
+                continue;
             }
+            if self.texts.is_empty() {
+                self.captures.push(MountStep::Directory { path: TEXTS.into(), mode: 0o755 });
+            }
+            let slot = self.next_slot();
+            let file = Path::new(TEXTS).join(slot.to_string());
+            self.captures.push(MountStep::Text { path: file.clone(), content: content.clone() });
+            self.captures.push(MountStep::Share { slot, path: file });
+            self.texts.insert(path, slot);
         }
     }
 
