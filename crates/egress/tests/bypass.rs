@@ -266,7 +266,8 @@ fn socks_clients_are_answered_as_the_table_says() {
         let before = servers.accepted();
         let mut stream = kit.connect();
         stream.write_all(&unescape(row.input)).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
+        // A client that was reset for what it sent is not connected any more.
+        let _ = stream.shutdown(Shutdown::Write);
         let mut reply = Vec::new();
         let _ = stream.read_to_end(&mut reply);
         let events = kit.finish();
