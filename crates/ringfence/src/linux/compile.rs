@@ -44,6 +44,10 @@ impl<'a> Compiler<'a> {
 
     /// What a process begins with.
     pub(super) fn opening(&self, opening: &Opening) -> Result<sys::Opening<'a>, Error> {
+        // The process mounts before its script is looked at.
+        if !opening.mounts.is_empty() {
+            require_isolation(&opening.namespaces)?;
+        }
         let has = |namespace| opening.namespaces.contains(&namespace);
         let map = |id: u32| self.list(format!("{id} {id} 1").into_bytes());
         let maps = || Ok(IdMaps { users: map(opening.user.uid)?, groups: map(opening.user.gid)? });
@@ -64,13 +68,8 @@ impl<'a> Compiler<'a> {
         opening: &Opening,
         made: &Made<'_>,
     ) -> Result<Script<'a>, Error> {
-        let isolated = [Namespace::User, Namespace::Mount, Namespace::Pid];
-        if plan.mechanism == Mechanism::Namespaces && !isolated.iter().all(|one| plan.namespaces.contains(one)) {
-            let advice = "a plan is only carried out as it was made";
-            return Err(Error::Unsupported {
-                what: "a plan of namespaces without its own".into(),
-                advice: advice.into(),
-            });
+        if plan.mechanism == Mechanism::Namespaces || !plan.mounts.is_empty() {
+            require_isolation(&plan.namespaces)?;
         }
         let program = self.path(&command.program)?;
         let argument = |argument: &Text| self.string("an argument", argument.as_os_str());
@@ -231,6 +230,15 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Whoever mounts without namespaces of his own changes the host.
+fn require_isolation(namespaces: &[Namespace]) -> Result<(), Error> {
+    if [Namespace::User, Namespace::Mount, Namespace::Pid].iter().all(|one| namespaces.contains(one)) {
+        return Ok(());
+    }
+    let advice = "a plan is only carried out as it was made".into();
+    Err(Error::Unsupported { what: "a plan of namespaces without its own".into(), advice })
+}
+
 fn too_much(source: std::io::Error) -> Error {
     Error::System { operation: "writing the steps of the plan down", source }
 }
@@ -348,4 +356,24 @@ fn affinity(processors: &[u32]) -> Vec<u64> {
         mask[(processor / 64) as usize] |= 1 << (processor % 64);
     }
     mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::linux::User;
+
+    #[test]
+    fn nothing_is_mounted_without_namespaces_of_its_own() {
+        let arena = Arena::shared().unwrap();
+        let compiler = Compiler::new(&arena);
+        let usual = Opening::usual(User { uid: 0, gid: 0 });
+        assert!(compiler.opening(&usual).is_ok());
+        for missing in [Namespace::User, Namespace::Mount, Namespace::Pid] {
+            let mut opening = Opening::usual(usual.user);
+            opening.namespaces.retain(|namespace| *namespace != missing);
+            let refused = compiler.opening(&opening).err().map(|error| error.code());
+            assert_eq!(refused, Some("unsupported"), "{missing:?}");
+        }
+    }
 }
